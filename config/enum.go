@@ -1,0 +1,30 @@
+package config
+
+// LogLevels are the allowed values of Log.Level.
+func LogLevels() []string { return []string{"debug", "info", "warn", "error"} }
+
+// LogFormats are the allowed values of Log.Format.
+func LogFormats() []string { return []string{"json", "console"} }
+
+// LogEvents are the allowed members of AccessLog.LogOn.
+func LogEvents() []LogEvent { return []LogEvent{LogStart, LogConnected, LogEnd} }
+
+// DrainStrategies are the allowed values of Drain.Strategy.
+func DrainStrategies() []DrainStrategy { return []DrainStrategy{DrainGradual, DrainImmediate} }
+
+// Directions are the allowed values of Listener.Direction.
+func Directions() []Direction { return []Direction{Inbound, Outbound, Unspecified} }
+
+// InterceptionModes are the allowed values of Listener.InterceptionMode.
+func InterceptionModes() []InterceptionMode {
+	return []InterceptionMode{InterceptNone, InterceptRedirect, InterceptTProxy}
+}
+
+// SourceTypes are the allowed values of Match.SourceType.
+func SourceTypes() []SourceType { return []SourceType{SourceAny, SourceLocal, SourceExternal} }
+
+// ClusterTypes are the allowed values of Cluster.Type.
+func ClusterTypes() []ClusterType { return []ClusterType{ClusterStatic, ClusterOriginalDst} }
+
+// LBPolicies are the allowed values of Cluster.LBPolicy.
+func LBPolicies() []LBPolicy { return []LBPolicy{RoundRobin} }
