@@ -1,0 +1,125 @@
+package sock
+
+import (
+	"fmt"
+	"net/netip"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// ListenOptions are what a listening socket is made with. Accepted sockets
+// inherit Keepalive (and TCP_NODELAY, which is always on).
+type ListenOptions struct {
+	ReusePort   bool // one socket for each event loop, SO_REUSEPORT in socket(7)
+	Transparent bool // take connections to any address that TPROXY steers here
+	Backlog     int  // 0 = the kernel's limit, net.core.somaxconn
+	Keepalive   Keepalive
+}
+
+// Error is a failed step on a socket: which one, on which address, and why.
+type Error struct {
+	Op    string // for example "bind" or "IP_TRANSPARENT"
+	Addr  netip.AddrPort
+	Errno Errno
+}
+
+// Error names step, address and reason.
+func (e *Error) Error() string { return fmt.Sprintf("%s %s: %v", e.Op, e.Addr, e.Errno) }
+
+// Unwrap gives the Errno, so that errors.Is(err, sock.EADDRINUSE) works.
+func (e *Error) Unwrap() error { return e.Errno }
+
+// Listen makes a listening socket on addr. IPv6 sockets take IPv6 only
+// (IPV6_V6ONLY), so that 0.0.0.0 and [::] can stand side by side. The caller
+// owns the descriptor. Errors are *Error.
+func Listen(addr netip.AddrPort, o ListenOptions) (int, error) {
+	var sa sockaddr
+	family := sa.set(addr)
+	fd, errno := socket(family)
+	if errno != 0 {
+		return -1, &Error{"socket", addr, errno}
+	}
+	if err := listen(fd, family, addr, &sa, o); err != nil {
+		Close(fd)
+		return -1, err
+	}
+	return fd, nil
+}
+
+func listen(fd, family int, addr netip.AddrPort, sa *sockaddr, o ListenOptions) error {
+	if errno := setInt(fd, unix.SOL_SOCKET, unix.SO_REUSEADDR, 1); errno != 0 {
+		return &Error{"SO_REUSEADDR", addr, errno}
+	}
+	if o.ReusePort {
+		if errno := setInt(fd, unix.SOL_SOCKET, unix.SO_REUSEPORT, 1); errno != 0 {
+			return &Error{"SO_REUSEPORT", addr, errno}
+		}
+	}
+	if family == unix.AF_INET6 {
+		if errno := setInt(fd, unix.IPPROTO_IPV6, unix.IPV6_V6ONLY, 1); errno != 0 {
+			return &Error{"IPV6_V6ONLY", addr, errno}
+		}
+	}
+	if o.Transparent {
+		if errno := setTransparent(fd, family); errno != 0 {
+			return &Error{"IP_TRANSPARENT", addr, errno}
+		}
+	}
+	if errno := setStream(fd, o.Keepalive, 0); errno != 0 {
+		return &Error{"TCP options", addr, errno}
+	}
+	if errno := bind(fd, sa); errno != 0 {
+		return &Error{"bind", addr, errno}
+	}
+	backlog := o.Backlog
+	if backlog == 0 {
+		backlog = 1 << 20 // cut by the kernel to net.core.somaxconn
+	}
+	if _, _, errno := unix.RawSyscall(unix.SYS_LISTEN, uintptr(fd), uintptr(backlog), 0); errno != 0 {
+		return &Error{"listen", addr, errno}
+	}
+	return nil
+}
+
+func socket(family int) (int, Errno) {
+	fd, _, errno := unix.RawSyscall(unix.SYS_SOCKET, uintptr(family), unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
+	return int(fd), errno
+}
+
+func bind(fd int, sa *sockaddr) Errno {
+	_, _, errno := unix.RawSyscall(unix.SYS_BIND, uintptr(fd), uintptr(unsafe.Pointer(&sa.raw)), uintptr(sa.len))
+	return errno
+}
+
+// Accept takes one connection from a listening socket (accept4(2)). The caller
+// owns the new descriptor. EAGAIN means that none waits.
+func Accept(fd int) (conn int, peer netip.AddrPort, errno Errno) {
+	s := sockaddr{len: unix.SizeofSockaddrInet6}
+	r, _, errno := unix.RawSyscall6(unix.SYS_ACCEPT4, uintptr(fd), uintptr(unsafe.Pointer(&s.raw)),
+		uintptr(unsafe.Pointer(&s.len)), unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0, 0)
+	if errno != 0 {
+		return -1, netip.AddrPort{}, errno
+	}
+	return int(r), s.addrPort(), 0
+}
+
+// Probe says whether addr can be bound, without SO_REUSEPORT: not even a socket
+// that would share the port may listen there. Errors are *Error.
+func Probe(addr netip.AddrPort) error {
+	var sa sockaddr
+	family := sa.set(addr)
+	fd, errno := socket(family)
+	if errno != 0 {
+		return &Error{"socket", addr, errno}
+	}
+	defer Close(fd)
+	setInt(fd, unix.SOL_SOCKET, unix.SO_REUSEADDR, 1)
+	if family == unix.AF_INET6 {
+		setInt(fd, unix.IPPROTO_IPV6, unix.IPV6_V6ONLY, 1)
+	}
+	if errno := bind(fd, &sa); errno != 0 {
+		return &Error{"bind", addr, errno}
+	}
+	return nil
+}

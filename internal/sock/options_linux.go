@@ -1,0 +1,92 @@
+package sock
+
+import (
+	"time"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// Keepalive is how TCP finds out that a silent peer is gone (tcp(7)). Idle 0
+// leaves keepalive off.
+type Keepalive struct {
+	Idle     time.Duration // silence before the first probe
+	Interval time.Duration // between probes
+	Probes   int           // unanswered probes that end the connection
+}
+
+func setInt(fd, level, option, value int) Errno {
+	v := int32(value)
+	_, _, errno := unix.RawSyscall6(unix.SYS_SETSOCKOPT, uintptr(fd), uintptr(level), uintptr(option),
+		uintptr(unsafe.Pointer(&v)), unsafe.Sizeof(v), 0)
+	return errno
+}
+
+func getInt(fd, level, option int) (int, Errno) {
+	var v int32
+	size := uint32(unsafe.Sizeof(v))
+	_, _, errno := unix.RawSyscall6(unix.SYS_GETSOCKOPT, uintptr(fd), uintptr(level), uintptr(option),
+		uintptr(unsafe.Pointer(&v)), uintptr(unsafe.Pointer(&size)), 0)
+	return int(v), errno
+}
+
+// setStream sets what every TCP socket of the daemon has: no Nagle delay (the
+// application's own choice of segments is kept as it comes), keepalive and,
+// where given, an end to waiting for dead peers (see setDeadPeer). Sockets accepted from a listening socket
+// inherit all three.
+func setStream(fd int, keepalive Keepalive, userTimeout time.Duration) Errno {
+	if errno := setInt(fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1); errno != 0 {
+		return errno
+	}
+	if keepalive.Idle > 0 {
+		options := [...]struct{ level, option, value int }{
+			{unix.IPPROTO_TCP, unix.TCP_KEEPIDLE, wholeSeconds(keepalive.Idle)},
+			{unix.IPPROTO_TCP, unix.TCP_KEEPINTVL, wholeSeconds(keepalive.Interval)},
+			{unix.IPPROTO_TCP, unix.TCP_KEEPCNT, keepalive.Probes},
+			{unix.SOL_SOCKET, unix.SO_KEEPALIVE, 1},
+		}
+		for _, o := range options {
+			if errno := setInt(fd, o.level, o.option, o.value); errno != 0 {
+				return errno
+			}
+		}
+	}
+	if userTimeout > 0 {
+		return setDeadPeer(fd, userTimeout)
+	}
+	return 0
+}
+
+func wholeSeconds(d time.Duration) int {
+	return int((d + time.Second - 1) / time.Second)
+}
+
+// setTransparent allows fd to have an address that is not this host's
+// (IP_TRANSPARENT in ip(7)); it needs CAP_NET_ADMIN or CAP_NET_RAW.
+func setTransparent(fd, family int) Errno {
+	if family == unix.AF_INET6 {
+		return setInt(fd, unix.IPPROTO_IPV6, unix.IPV6_TRANSPARENT, 1)
+	}
+	return setInt(fd, unix.IPPROTO_IP, unix.IP_TRANSPARENT, 1)
+}
+
+// TakeError returns and clears the error that waits on the socket (SO_ERROR in
+// socket(7)): after a non-blocking connect, its result.
+func TakeError(fd int) Errno {
+	v, errno := getInt(fd, unix.SOL_SOCKET, unix.SO_ERROR)
+	if errno != 0 {
+		return errno
+	}
+	return Errno(v)
+}
+
+// Unsent is how many bytes the peer has not acknowledged yet (SIOCOUTQ in
+// tcp(7)), and 0 when the kernel does not tell.
+func Unsent(fd int) int {
+	var n int32
+	_, _, errno := unix.RawSyscall(unix.SYS_IOCTL, uintptr(fd), unix.SIOCOUTQ, uintptr(unsafe.Pointer(&n)))
+	if errno != 0 {
+		return 0
+	}
+	return int(n)
+}
