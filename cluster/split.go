@@ -1,0 +1,30 @@
+package cluster
+
+import (
+	"fmt"
+
+	"github.com/sluiceproxy/sluice/config"
+)
+
+// Split shares connections among clusters by weight
+// (tcp_proxy.weighted_clusters). It is immutable and safe for all loops.
+type Split struct {
+	schedule *schedule
+}
+
+// NewSplit makes a split by the weights of shares.
+func NewSplit(shares []config.WeightedCluster) (*Split, error) {
+	weights := make([]uint32, len(shares))
+	for i, share := range shares {
+		weights[i] = share.Weight
+	}
+	schedule, err := newSchedule(weights)
+	if err != nil {
+		return nil, fmt.Errorf("weighted clusters: %w", err)
+	}
+	return &Split{schedule}, nil
+}
+
+// Pick is the place, among the shares, of the next connection's cluster. Shares
+// are exact over all loops.
+func (s *Split) Pick() int { return int(s.schedule.at(s.schedule.turn())) }

@@ -1,0 +1,247 @@
+package listener
+
+import (
+	"net/netip"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/sluiceproxy/sluice/intercept"
+	"github.com/sluiceproxy/sluice/internal/eventloop"
+	"github.com/sluiceproxy/sluice/internal/sock"
+	"github.com/sluiceproxy/sluice/internal/stats"
+)
+
+const (
+	// burst is how many connections one event accepts before others have
+	// their turn; the socket is watched level-triggered and reports the rest.
+	burst = 64
+
+	// maxBacklog bounds what Finish accepts, should clients keep coming.
+	maxBacklog = 64 << 10
+
+	// backOff is the pause after an accept that failed for want of a resource.
+	backOff = 100 * time.Millisecond
+
+	// A loop hands a new connection over when it carries more than the least
+	// loaded one by this number and by this share.
+	handOverMargin = 8
+	handOverShare  = 4
+)
+
+// Loop is an event loop with what it counts.
+type Loop struct {
+	*eventloop.Loop
+	Shard *stats.Shard
+	Stats stats.Loop
+}
+
+// Entrance is what all acceptors of the process share.
+type Entrance struct {
+	Loops  []Loop
+	Table  *Table
+	Guard  *intercept.Guard
+	Limits *Limits
+	Log    *zap.Logger
+}
+
+// Acceptor is one listening socket on one loop. Its methods are for the loop's
+// thread, unless they say otherwise.
+type Acceptor struct {
+	Listener *Listener
+
+	entrance *Entrance
+	number   int // of the loop
+	loop     Loop
+	fd       int
+	watch    eventloop.Watch
+	timer    eventloop.Timer
+	reserve  int // a descriptor to fall back on; -1: none
+}
+
+// NewAcceptor makes the listening socket of ln for the loop with the given
+// number, and binds it. Nothing is accepted before Open. Errors are *sock.Error.
+func NewAcceptor(ln *Listener, entrance *Entrance, number int) (*Acceptor, error) {
+	k := ln.Config.TCPKeepalive
+	fd, err := sock.Listen(ln.Config.Address, sock.ListenOptions{
+		ReusePort:   true,
+		Transparent: ln.Mode == intercept.TProxy,
+		Keepalive:   sock.Keepalive{Idle: k.Idle, Interval: k.Interval, Probes: k.Probes},
+	})
+	if err != nil {
+		return nil, err
+	}
+	a := &Acceptor{Listener: ln, entrance: entrance, number: number, loop: entrance.Loops[number], fd: fd}
+	a.hold()
+	return a, nil
+}
+
+// Open starts accepting.
+func (a *Acceptor) Open() error {
+	watch, errno := a.loop.Watch(a.fd, sock.Readable, a, 0)
+	if errno != 0 {
+		return errno
+	}
+	a.watch = watch
+	return nil
+}
+
+// Finish accepts what waits in the socket's queue, and closes: the kernel would
+// reset what it leaves there.
+func (a *Acceptor) Finish() {
+	for range maxBacklog / burst {
+		if a.fd < 0 || !a.acceptBurst() {
+			break
+		}
+	}
+	a.Close()
+}
+
+// Close stops accepting and closes the socket; the kernel resets what waited in
+// its queue. A closed acceptor stays closed. It may be called before Open.
+func (a *Acceptor) Close() {
+	if a.fd < 0 {
+		return
+	}
+	a.loop.StopTimer(&a.timer)
+	a.loop.Forget(a.watch)
+	sock.Close(a.fd)
+	a.fd = -1
+	if a.reserve >= 0 {
+		sock.Close(a.reserve)
+		a.reserve = -1
+	}
+}
+
+// OnEvents accepts what waits.
+func (a *Acceptor) OnEvents(_, _ uint32) { a.acceptBurst() }
+
+// acceptBurst accepts up to burst connections and says whether more may wait.
+func (a *Acceptor) acceptBurst() bool {
+	for range burst {
+		conn, peer, errno := sock.Accept(a.fd)
+		switch errno {
+		case 0:
+			a.take(a.accepted(conn, peer))
+		case sock.EAGAIN:
+			return false
+		case sock.EMFILE, sock.ENFILE:
+			a.loop.Shard.Inc(a.Listener.Stats.AcceptErrors)
+			a.turnAway()
+			a.pause()
+			return false
+		case sock.ENOBUFS, sock.ENOMEM:
+			a.loop.Shard.Inc(a.Listener.Stats.AcceptErrors)
+			a.pause()
+			return false
+		default:
+			// The connection died in the queue, or a firewall forbade it
+			// (accept(2) lists the errors): the next one is not to blame.
+			a.loop.Shard.Inc(a.Listener.Stats.AcceptErrors)
+		}
+	}
+	return true
+}
+
+// accepted finds out what must be known at the door. Limits are asked last, so
+// that refused connections hold no place.
+func (a *Acceptor) accepted(fd int, peer netip.AddrPort) Accepted {
+	conn := Accepted{FD: fd, Listener: a.Listener, Peer: peer, At: a.loop.Now()}
+	destination, err := a.Listener.Mode.OriginalDestination(fd, peer)
+	if err != nil {
+		conn.Refusal = NoOriginalDestination
+		return conn
+	}
+	conn.Destination = destination
+	conn.Trail = a.entrance.Guard.Trail(peer, destination)
+	if conn.Trail.Has(a.Listener.Ordinal) || a.ownPort(&conn) {
+		conn.Refusal = LoopGuard
+		return conn
+	}
+	conn.Trail = conn.Trail.With(a.Listener.Ordinal)
+	conn.Listener = a.entrance.Table.Owner(a.Listener, destination)
+	conn.Refusal = a.entrance.Limits.admit(conn.Listener)
+	return conn
+}
+
+// ownPort says whether a captured connection asks for this host's own capture
+// port: serving it would dial the daemon itself.
+func (a *Acceptor) ownPort(conn *Accepted) bool {
+	return a.Listener.Mode.Captures() &&
+		a.entrance.Table.CapturePort(conn.Destination.Port()) &&
+		a.entrance.Guard.Hosts.Has(conn.Destination.Addr())
+}
+
+// take counts the connection and gives it to a loop to serve: this one, unless
+// it carries clearly more than another.
+func (a *Acceptor) take(conn Accepted) {
+	target := a.number
+	if conn.Refusal == Admitted {
+		target = a.target()
+		a.entrance.Loops[target].AddLoad(1)
+	}
+	if target == a.number {
+		conn.Listener.Serve(target, conn)
+		return
+	}
+	a.loop.Shard.Inc(a.loop.Stats.HandedOver)
+	loop := a.entrance.Loops[target]
+	loop.Post(func() {
+		conn.At = loop.Now()
+		conn.Listener.Serve(target, conn)
+	})
+}
+
+func (a *Acceptor) target() int {
+	least, load := a.number, a.loop.Load()
+	limit := load - max(handOverMargin, load/handOverShare)
+	for number, loop := range a.entrance.Loops {
+		if other := loop.Load(); other < limit {
+			least, limit = number, other
+		}
+	}
+	return least
+}
+
+// turnAway refuses one waiting connection with the descriptor held for it: a
+// client that is told now fares better than one that waits for a timeout.
+func (a *Acceptor) turnAway() {
+	if a.reserve < 0 {
+		return
+	}
+	sock.Close(a.reserve)
+	if conn, _, errno := sock.Accept(a.fd); errno == 0 {
+		sock.Reset(conn)
+	}
+	a.hold()
+}
+
+func (a *Acceptor) hold() {
+	reserve, errno := sock.Reserve()
+	if errno != 0 {
+		reserve = -1
+	}
+	a.reserve = reserve
+}
+
+// pause stops accepting for a moment: the resource that is short comes back
+// when connections end, and until then every accept would fail.
+func (a *Acceptor) pause() {
+	a.loop.Change(a.watch, a.fd, 0)
+	a.loop.StartTimer(&a.timer, backOff, a)
+}
+
+// OnTimer ends a pause.
+func (a *Acceptor) OnTimer() {
+	if a.reserve < 0 {
+		a.hold()
+	}
+	a.loop.Change(a.watch, a.fd, sock.Readable)
+}
+
+// OnPanic keeps the listener: the connection that was being accepted is lost,
+// the socket is not.
+func (a *Acceptor) OnPanic(value any, stack []byte) {
+	a.entrance.Log.Error("panic while accepting a connection; the listener goes on",
+		zap.String("listener", a.Listener.Config.Name), zap.Any("panic", value), zap.ByteString("stack", stack))
+}

@@ -1,0 +1,67 @@
+package listener
+
+import (
+	"net/netip"
+	"sync/atomic"
+
+	"github.com/sluiceproxy/sluice/config"
+	"github.com/sluiceproxy/sluice/intercept"
+	"github.com/sluiceproxy/sluice/internal/stats"
+)
+
+// Listener is one configured listener: what the sockets at its address, and
+// listeners that hand over to it, have in common. It is made by NewTable and
+// serves all loops.
+type Listener struct {
+	Config  *config.Listener
+	Stats   stats.Listener
+	Mode    intercept.Mode
+	Ordinal int // its place among the bound listeners
+
+	// Serve takes a connection on the loop with the given number. It is set
+	// before the first acceptor is made, and called on that loop's thread.
+	Serve func(loop int, a Accepted)
+
+	index  *Index
+	active atomic.Int64
+}
+
+// Match chooses the filter chain: its place in the configuration, or NoMatch.
+func (l *Listener) Match(f *Facts) int { return l.index.Match(f) }
+
+// Active is how many connections the listener carries now.
+func (l *Listener) Active() int64 { return l.active.Load() }
+
+// Accepted is a connection that has come in. Whoever it is passed to owns the
+// descriptor.
+type Accepted struct {
+	FD          int
+	Listener    *Listener
+	Peer        netip.AddrPort // the socket's peer
+	Destination netip.AddrPort // the original destination; invalid if Refusal is NoOriginalDestination
+	Trail       intercept.Trail
+	At          int64 // loop time of accept
+	Refusal     Refusal
+}
+
+// Refusal is why a connection must not be served, only recorded and reset.
+type Refusal uint8
+
+// The refusals. A refused connection holds no place under the limits.
+const (
+	Admitted Refusal = iota
+	NoOriginalDestination
+	LoopGuard
+	ListenerFull // the listener's max_connections
+	ProcessFull  // limits.max_connections
+)
+
+func modeOf(m config.InterceptionMode) intercept.Mode {
+	switch m {
+	case config.InterceptRedirect:
+		return intercept.Redirect
+	case config.InterceptTProxy:
+		return intercept.TProxy
+	}
+	return intercept.Direct
+}
