@@ -1,0 +1,154 @@
+package proxy
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/sluiceproxy/sluice/cluster"
+	"github.com/sluiceproxy/sluice/config"
+	"github.com/sluiceproxy/sluice/internal/accesslog"
+	"github.com/sluiceproxy/sluice/internal/stats"
+	"github.com/sluiceproxy/sluice/listener"
+	"github.com/sluiceproxy/sluice/proxy/relay"
+)
+
+// Chain is a filter chain ready to serve: everything that is looked up by name
+// was looked up when it was made.
+type Chain struct {
+	Name string
+
+	routes   []route // one, unless the clusters are weighted
+	split    *cluster.Split
+	attempts int
+	timeouts relay.Timeouts
+	log      *accesslog.Logger
+	tcp      stats.TCP
+}
+
+// route is one cluster of a chain, with what its connections count.
+type route struct {
+	cluster *cluster.Cluster
+	istio   stats.Istio
+	meters  []relay.Meter // by loop number
+}
+
+// Materials are what chains are made of.
+type Materials struct {
+	Clusters map[string]*cluster.Cluster
+	Registry *stats.Registry
+	Files    *accesslog.Files
+	Loops    []listener.Loop
+	Default  []config.AccessLog // for chains without access logs of their own
+}
+
+// NewChain makes the chain that cfg, a part of a validated configuration, asks
+// for. It opens the access logs.
+func NewChain(cfg *config.FilterChain, direction config.Direction, m *Materials) (*Chain, error) {
+	tcp := &cfg.TCPProxy
+	logs := cfg.AccessLog
+	if logs == nil {
+		logs = m.Default
+	}
+	logger, err := m.Files.Logger(logs)
+	if err != nil {
+		return nil, fmt.Errorf("filter chain %s: %w", cfg.Name, err)
+	}
+	c := &Chain{
+		Name:     cfg.Name,
+		attempts: tcp.MaxConnectAttempts,
+		timeouts: relay.Timeouts{Idle: tcp.IdleTimeout, HalfClose: tcp.HalfCloseTimeout, Duration: tcp.MaxConnectionDuration},
+		log:      logger,
+	}
+	prefix := tcp.Cluster
+	weighted := tcp.WeightedClusters
+	if prefix != "" {
+		weighted = []config.WeightedCluster{{Name: prefix, Weight: 1}}
+	} else {
+		prefix = cfg.Name
+		if c.split, err = cluster.NewSplit(weighted); err != nil {
+			return nil, fmt.Errorf("filter chain %s: %w", cfg.Name, err)
+		}
+	}
+	c.tcp = m.Registry.TCP(prefix)
+	for _, w := range weighted {
+		c.routes = append(c.routes, newRoute(m.Clusters[w.Name], direction, c.tcp, m))
+	}
+	return c, nil
+}
+
+func newRoute(upstream *cluster.Cluster, direction config.Direction, tcp stats.TCP, m *Materials) route {
+	reporter := stats.ReporterSource
+	if direction == config.Inbound {
+		reporter = stats.ReporterDestination
+	}
+	r := route{
+		cluster: upstream,
+		istio:   m.Registry.Istio(stats.IstioLabels{Reporter: reporter, Cluster: upstream.Name}),
+	}
+	shares := m.Registry.Relay()
+	for _, loop := range m.Loops {
+		r.meters = append(r.meters, relay.Meter{
+			Shard:         loop.Shard,
+			DownstreamRx:  tcp.RxBytes,
+			DownstreamTx:  tcp.TxBytes,
+			UpstreamRx:    upstream.Stats.RxBytes,
+			UpstreamTx:    upstream.Stats.TxBytes,
+			IstioReceived: r.istio.Received,
+			IstioSent:     r.istio.Sent,
+			CopyBytes:     shares.CopyBytes,
+			SpliceBytes:   shares.SpliceBytes,
+		})
+	}
+	return r
+}
+
+// route chooses the cluster for one connection.
+func (c *Chain) route() *route {
+	if c.split == nil {
+		return &c.routes[0]
+	}
+	return &c.routes[c.split.Pick()]
+}
+
+// Clusters names the chain's clusters, for people.
+func (c *Chain) Clusters() string {
+	names := make([]string, len(c.routes))
+	for i, r := range c.routes {
+		names[i] = r.cluster.Name
+	}
+	return strings.Join(names, ",")
+}
+
+// Chains are the filter chains of one listener.
+type Chains struct {
+	list     []*Chain // in the order of the configuration, as listener.Match counts
+	fallback *Chain   // the default filter chain; nil: none
+}
+
+// NewChains makes all chains of a listener.
+func NewChains(cfg *config.Listener, m *Materials) (*Chains, error) {
+	chains := new(Chains)
+	for i := range cfg.FilterChains {
+		chain, err := NewChain(&cfg.FilterChains[i], cfg.Direction, m)
+		if err != nil {
+			return nil, fmt.Errorf("listener %s: %w", cfg.Name, err)
+		}
+		chains.list = append(chains.list, chain)
+	}
+	if cfg.DefaultFilterChain != nil {
+		chain, err := NewChain(cfg.DefaultFilterChain, cfg.Direction, m)
+		if err != nil {
+			return nil, fmt.Errorf("listener %s: %w", cfg.Name, err)
+		}
+		chains.fallback = chain
+	}
+	return chains, nil
+}
+
+// choose is the chain at the place that listener.Match told; nil: none.
+func (c *Chains) choose(match int) *Chain {
+	if match == listener.NoMatch {
+		return c.fallback
+	}
+	return c.list[match]
+}

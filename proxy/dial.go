@@ -1,0 +1,169 @@
+package proxy
+
+import (
+	"fmt"
+	"net/netip"
+	"time"
+
+	"github.com/sluiceproxy/sluice/cluster"
+	"github.com/sluiceproxy/sluice/internal/accesslog"
+	"github.com/sluiceproxy/sluice/internal/sock"
+	"github.com/sluiceproxy/sluice/proxy/relay"
+)
+
+// dialling is a connection's search for an endpoint that answers.
+type dialling struct {
+	tried    cluster.Tried
+	attempts int
+	endpoint cluster.Endpoint
+	local    netip.AddrPort // of the upstream socket
+	began    int64          // loop time of the current attempt
+	errno    sock.Errno     // of the last failed one
+	timedOut bool           // the last failed one
+}
+
+// dial tries endpoints until one is being connected, and gives up when none is
+// left or there were enough attempts.
+func (c *Connection) dial() {
+	d := &c.dialling
+	c.state = opening
+	for d.attempts < c.chain.attempts {
+		endpoint, ok := c.cluster().Pick(c.destination, &d.tried)
+		if !ok {
+			break
+		}
+		if !c.cluster().Admit() {
+			c.shard().Inc(c.cluster().Stats.Overflow)
+			c.fail(accesslog.Overflow, accesslog.UpstreamOverflow)
+			return
+		}
+		d.attempts++
+		d.endpoint, d.began = endpoint, c.loop().Now()
+		d.timedOut = false
+		c.countDial()
+		if c.dialEndpoint() {
+			return
+		}
+	}
+	c.giveUp()
+}
+
+// dialEndpoint starts one attempt; when that fails at once, all is as before it.
+func (c *Connection) dialEndpoint() bool {
+	d := &c.dialling
+	onHost := c.worker.around.Guard.Hosts.Has(d.endpoint.Address.Addr())
+	fd, err := c.cluster().Dial(d.endpoint, c.peer.Addr(), onHost)
+	if err != nil {
+		c.attemptFailed(err)
+		return false
+	}
+	c.fds[relay.Upstream] = fd
+	d.local = sock.LocalAddr(fd)
+	c.worker.around.Guard.Dialed(d.local, d.endpoint.Address, c.trail)
+	watch, errno := c.loop().Watch(fd, interest, c, upstream)
+	if errno != 0 {
+		c.closeUpstream()
+		c.attemptFailed(fmt.Errorf("watching the socket to %s: %w", d.endpoint.Address, errno))
+		return false
+	}
+	c.watches[upstream] = watch
+	c.state = connecting
+	c.loop().StartTimer(&c.timer, c.cluster().ConnectTimeout(), c)
+	return true
+}
+
+// dialled hears how the current attempt went.
+func (c *Connection) dialled(events uint32) {
+	d := &c.dialling
+	if errno := sock.TakeError(c.fds[relay.Upstream]); errno != 0 {
+		c.closeUpstream()
+		c.attemptFailed(&sock.Error{Op: "connect", Addr: d.endpoint.Address, Errno: errno})
+		c.dial()
+		return
+	}
+	if events&sock.Writable == 0 {
+		return
+	}
+	c.loop().StopTimer(&c.timer)
+	c.countConnected()
+	c.outcome.failure = nil
+	c.startRelay(events)
+}
+
+func (c *Connection) dialTimedOut() {
+	d := &c.dialling
+	c.closeUpstream()
+	d.timedOut = true
+	c.shard().Inc(c.cluster().Stats.ConnectTimeout)
+	c.attemptFailed(fmt.Errorf("connect %s: no answer within %s (connect_timeout)",
+		d.endpoint.Address, c.cluster().ConnectTimeout()))
+	c.dial()
+}
+
+// attemptFailed gives back what the attempt held.
+func (c *Connection) attemptFailed(err error) {
+	c.outcome.failure = err
+	c.countDialFailed(err)
+	c.cluster().Release()
+}
+
+// giveUp resets the client after the last attempt failed.
+func (c *Connection) giveUp() {
+	d, o := &c.dialling, &c.outcome
+	if d.attempts == 0 {
+		c.shard().Inc(c.cluster().Stats.NoneHealthy)
+		o.failure = fmt.Errorf("cluster %s has no endpoint to pick", c.cluster().Name)
+		c.fail(accesslog.ConnectFailed, accesslog.NoHealthyUpstream)
+		return
+	}
+	flags := accesslog.UpstreamConnectionFailure
+	if d.attempts >= c.chain.attempts {
+		c.shard().Inc(c.cluster().Stats.AttemptsExceeded)
+		flags |= accesslog.UpstreamRetryLimitExceeded
+	}
+	reason := accesslog.ConnectFailed
+	switch {
+	case d.timedOut:
+		reason = accesslog.ConnectTimeout
+	case cluster.Blame(o.failure) == cluster.EndpointAtFault:
+		o.closedBy = accesslog.ByUpstream
+	}
+	o.errno = sock.ErrnoOf(o.failure)
+	c.fail(reason, flags)
+}
+
+// hangUp ends an attempt that is still being made.
+func (c *Connection) hangUp() {
+	if c.state != connecting {
+		return
+	}
+	c.closeUpstream()
+	c.countUpstreamEnd()
+	c.cluster().Release()
+	c.state = opening
+}
+
+func (c *Connection) closeUpstream() {
+	sock.Close(c.fds[relay.Upstream])
+	c.forgetUpstream()
+}
+
+// forgetUpstream undoes what dialEndpoint registered; the descriptor is closed.
+func (c *Connection) forgetUpstream() {
+	c.loop().Forget(c.watches[upstream])
+	c.watches[upstream] = 0
+	c.fds[relay.Upstream] = -1
+	c.worker.around.Guard.Closed(c.dialling.local, c.dialling.endpoint.Address)
+}
+
+// leaveUpstream gives back what an established upstream connection held.
+func (c *Connection) leaveUpstream() {
+	c.forgetUpstream()
+	c.countUpstreamEnd()
+	c.cluster().Release()
+}
+
+// sinceAccept is how long ago the connection was accepted.
+func (c *Connection) sinceAccept() time.Duration {
+	return time.Duration(c.loop().Now() - c.accepted)
+}

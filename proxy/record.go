@@ -1,0 +1,142 @@
+package proxy
+
+import (
+	"errors"
+	"time"
+
+	"github.com/sluiceproxy/sluice/cluster"
+	"github.com/sluiceproxy/sluice/config"
+	"github.com/sluiceproxy/sluice/internal/accesslog"
+	"github.com/sluiceproxy/sluice/internal/sock"
+	"github.com/sluiceproxy/sluice/internal/stats"
+	"github.com/sluiceproxy/sluice/proxy/relay"
+)
+
+// log writes the access-log line for an event, where one is wanted.
+func (c *Connection) log(event config.LogEvent) {
+	logger := c.worker.around.Unmatched
+	if c.chain != nil {
+		logger = c.chain.log
+	}
+	if !logger.Wants(event) {
+		return
+	}
+	c.fill(&c.worker.record)
+	logger.Log(event, &c.worker.record)
+}
+
+// fill makes the one record of the connection as it is now.
+func (c *Connection) fill(r *accesslog.Record) {
+	d, o := &c.dialling, &c.outcome
+	*r = accesslog.Record{
+		ConnectionID:           c.id,
+		Start:                  c.loop().Wall(c.accepted),
+		Listener:               c.listener.Config.Name,
+		Direction:              string(c.listener.Config.Direction),
+		DownstreamRemote:       c.peer,
+		DownstreamDirectRemote: c.peer,
+		DownstreamLocal:        c.destination,
+		Duration:               c.sinceAccept(),
+		ConnectAttempts:        d.attempts,
+		Flags:                  o.flags,
+		ClosedBy:               o.closedBy,
+		CloseReason:            o.reason,
+		Errno:                  sock.Name(o.errno),
+	}
+	if o.failure != nil {
+		r.UpstreamFailure = o.failure.Error()
+	}
+	if c.chain != nil {
+		r.FilterChain = c.chain.Name
+		r.UpstreamCluster = c.cluster().Name
+	}
+	if d.attempts > 0 {
+		r.UpstreamHost, r.UpstreamLocal = d.endpoint.Address, d.local
+	}
+	if c.connected > 0 {
+		r.Connect = time.Duration(c.connected - d.began)
+		r.BytesReceived = c.relay.Read(relay.Downstream)
+		r.BytesSent = c.relay.Written(relay.Downstream)
+		r.Engine = c.relay.Engine()
+	}
+}
+
+func (c *Connection) shard() *stats.Shard { return c.worker.loop.Shard }
+
+// countBegin counts a connection that has a filter chain. Others count only
+// under the reason for which they were refused, as in Envoy.
+func (c *Connection) countBegin() {
+	c.counted = true
+	s, l := c.shard(), &c.listener.Stats
+	s.Inc(l.CxTotal)
+	s.Move(l.CxActive, 1)
+	s.Move(c.worker.loop.Stats.Connections, 1)
+	s.Inc(c.chain.tcp.CxTotal)
+	s.Move(c.chain.tcp.CxActive, 1)
+	s.Inc(c.route.istio.Opened)
+}
+
+func (c *Connection) countEnd() {
+	if !c.counted {
+		return
+	}
+	s, l := c.shard(), &c.listener.Stats
+	s.Inc(l.CxDestroy)
+	s.Move(l.CxActive, -1)
+	s.Move(c.worker.loop.Stats.Connections, -1)
+	s.Observe(l.CxLength, c.sinceAccept())
+	s.Move(c.chain.tcp.CxActive, -1)
+	c.route.istio.Close(s, c.outcome.flags.String())
+}
+
+func (c *Connection) countReset(from relay.Side) {
+	resets := &c.worker.around.Resets
+	if from == relay.Downstream {
+		c.shard().Inc(resets.DownstreamResets)
+		return
+	}
+	c.shard().Inc(resets.UpstreamResets)
+}
+
+func (c *Connection) countDial() {
+	s, u := c.shard(), &c.cluster().Stats
+	s.Inc(u.CxTotal)
+	s.Move(u.CxActive, 1)
+	c.cluster().Opened(c.dialling.endpoint)
+}
+
+func (c *Connection) countDialFailed(err error) {
+	s, u := c.shard(), &c.cluster().Stats
+	c.cluster().Closed(c.dialling.endpoint)
+	if cluster.Blame(err) == cluster.EndpointAtFault {
+		c.cluster().ConnectFailed(c.dialling.endpoint)
+	}
+	s.Inc(u.ConnectFail)
+	s.Inc(u.Destroy)
+	s.Move(u.CxActive, -1)
+	if errors.Is(err, cluster.ErrSourcePorts) {
+		s.Inc(u.NoEphemeralPort)
+	}
+}
+
+func (c *Connection) countConnected() {
+	now := c.loop().Now()
+	c.shard().Observe(c.cluster().Stats.ConnectMs, time.Duration(now-c.dialling.began))
+}
+
+// countUpstreamEnd counts the end of an upstream connection, or of an attempt
+// that the client did not wait for.
+func (c *Connection) countUpstreamEnd() {
+	s, u := c.shard(), &c.cluster().Stats
+	c.cluster().Closed(c.dialling.endpoint)
+	s.Inc(u.Destroy)
+	s.Move(u.CxActive, -1)
+	if c.outcome.closedBy == accesslog.ByUpstream {
+		s.Inc(u.DestroyRemote)
+	} else {
+		s.Inc(u.DestroyLocal)
+	}
+	if c.connected > 0 {
+		s.Observe(u.LengthMs, time.Duration(c.loop().Now()-c.connected))
+	}
+}

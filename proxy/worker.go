@@ -1,0 +1,99 @@
+package proxy
+
+import (
+	"runtime/debug"
+	"sync/atomic"
+
+	"go.uber.org/zap"
+
+	"github.com/sluiceproxy/sluice/intercept"
+	"github.com/sluiceproxy/sluice/internal/accesslog"
+	"github.com/sluiceproxy/sluice/internal/stats"
+	"github.com/sluiceproxy/sluice/listener"
+	"github.com/sluiceproxy/sluice/proxy/relay"
+)
+
+// Surroundings are what all workers of the process share.
+type Surroundings struct {
+	Guard  *intercept.Guard
+	Limits *listener.Limits
+	Resets stats.Relay
+	Log    *zap.Logger
+
+	// Unmatched logs connections that never came to a filter chain.
+	Unmatched *accesslog.Logger
+
+	// IDs counts connections.
+	IDs atomic.Uint64
+}
+
+// Worker owns the connections of one loop. Its methods are for the loop's
+// thread.
+type Worker struct {
+	around *Surroundings
+	number int
+	loop   listener.Loop
+	relays *relay.Shared
+	live   *Connection // a ring of the live ones through next and prev, or nil
+	free   *Connection // ended ones to use again, through next
+	record accesslog.Record
+}
+
+// NewWorker makes the worker of the loop with the given number. Its owner calls
+// Close when the loop has stopped.
+func NewWorker(number int, loop listener.Loop, around *Surroundings) *Worker {
+	return &Worker{around: around, number: number, loop: loop, relays: relay.NewShared()}
+}
+
+// Close gives back what the worker keeps for connections to come.
+func (w *Worker) Close() { w.relays.Close() }
+
+// Serve takes a connection over, with its descriptor, until it is closed.
+func (w *Worker) Serve(a listener.Accepted, chains *Chains) {
+	c := w.take()
+	defer func() {
+		if value := recover(); value != nil {
+			c.OnPanic(value, debug.Stack())
+		}
+	}()
+	c.begin(a, chains)
+}
+
+// ResetAll ends all live connections with RST, because a drain is over.
+func (w *Worker) ResetAll() {
+	for w.live != nil {
+		w.live.reset(accesslog.Drained)
+	}
+}
+
+// take gives a connection struct that is on the live ring. Structs are used
+// again, so that a busy loop allocates none.
+func (w *Worker) take() *Connection {
+	c := w.free
+	if c != nil {
+		w.free = c.next
+		*c = Connection{worker: w}
+	} else {
+		c = &Connection{worker: w}
+	}
+	if w.live == nil {
+		c.next, c.prev = c, c
+		w.live = c
+	} else {
+		c.next, c.prev = w.live, w.live.prev
+		c.prev.next, c.next.prev = c, c
+	}
+	return c
+}
+
+func (w *Worker) put(c *Connection) {
+	if w.live == c {
+		w.live = c.next
+	}
+	if w.live == c {
+		w.live = nil
+	}
+	c.prev.next, c.next.prev = c.next, c.prev
+	c.next, c.prev = w.free, nil
+	w.free = c
+}
