@@ -1,0 +1,108 @@
+package admin
+
+import (
+	"net/http"
+	"net/netip"
+	"time"
+
+	"go.uber.org/zap"
+)
+
+// Options are what the admin API shows and does. Functions are called from
+// the goroutines of requests, several at a time; none may be nil.
+type Options struct {
+	Address string // host:port, or unix:///path
+	Log     *zap.Logger
+
+	State       func() State
+	Server      func() ServerInfo
+	Listeners   func() []ListenerInfo
+	Clusters    func() []ClusterInfo
+	Connections func(ConnectionQuery) []ConnectionInfo
+	ConfigDump  func() ConfigDump
+
+	Stats      http.Handler    // /stats
+	Prometheus http.Handler    // /stats/prometheus
+	Level      zap.AtomicLevel // of the daemon's log
+	Quit       func()          // begins to stop the daemon; returns at once
+}
+
+// State is Envoy's ServerInfo.State.
+type State string
+
+// The states. Only a live server is ready.
+const (
+	Live            State = "LIVE"
+	Draining        State = "DRAINING"
+	PreInitializing State = "PRE_INITIALIZING"
+	Initializing    State = "INITIALIZING"
+)
+
+// ServerInfo is what /server_info shows besides the state.
+type ServerInfo struct {
+	Version     string
+	Start       time.Time
+	NodeID      string
+	NodeCluster string
+	Options     map[string]any // command line options that hold, by name
+}
+
+// ListenerInfo is one listener.
+type ListenerInfo struct {
+	Name    string
+	Address netip.AddrPort // where it listens, with the port that the system chose
+}
+
+// ClusterInfo is one cluster with its endpoints.
+type ClusterInfo struct {
+	Name           string
+	MaxConnections uint32
+	MaxPending     uint32
+	AddedViaAPI    bool // by a control plane
+	Endpoints      []EndpointInfo
+}
+
+// EndpointInfo is one endpoint of a cluster.
+type EndpointInfo struct {
+	Address       netip.AddrPort
+	Hostname      string // of endpoints that DNS found
+	CxActive      uint64
+	CxConnectFail uint64
+	CxTotal       uint64
+	HealthFlags   string // Envoy's, for example /failed_active_hc; empty: healthy
+	Weight        uint32
+	Priority      uint32
+	Region        string
+	Zone          string
+	SubZone       string
+}
+
+// ConnectionQuery is what /connections was asked for.
+type ConnectionQuery struct {
+	Cluster string // only those to this cluster; empty: all
+	Limit   int    // at most so many; always above 0
+}
+
+// ConnectionInfo is one live connection.
+type ConnectionInfo struct {
+	ID               uint64
+	Listener         string
+	FilterChain      string
+	Cluster          string
+	DownstreamRemote netip.AddrPort
+	DownstreamLocal  netip.AddrPort // the original destination
+	UpstreamLocal    netip.AddrPort
+	UpstreamHost     netip.AddrPort // the endpoint; invalid while none is chosen
+	BytesReceived    uint64         // from downstream, so far
+	BytesSent        uint64         // to downstream, so far
+	Age              time.Duration
+	Idle             time.Duration // since the last byte either way
+	Engine           string        // copy | splice; empty: no byte was moved yet
+}
+
+// ConfigDump is the configuration that runs.
+type ConfigDump struct {
+	Version     string // changes with each accepted configuration
+	LastUpdated time.Time
+	Config      any // as encoding/json shows it, under the names of the YAML; holds no secrets
+}
