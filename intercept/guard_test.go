@@ -1,0 +1,94 @@
+package intercept
+
+import (
+	"errors"
+	"net"
+	"net/netip"
+	"testing"
+
+	"github.com/sluiceproxy/sluice/internal/sock"
+)
+
+func TestGuardForgets(t *testing.T) {
+	g := NewGuard(nil)
+	from, to := netip.MustParseAddrPort("10.4.0.5:40000"), netip.MustParseAddrPort("10.4.1.12:9080")
+	trail := Trail(0).With(3)
+	g.Dialed(from, to, trail)
+	if got := g.Trail(from, to); got != trail {
+		t.Errorf("trail is %b, want %b", got, trail)
+	}
+	for name, other := range map[string][2]netip.AddrPort{
+		"the other way":  {to, from},
+		"another port":   {netip.AddrPortFrom(from.Addr(), 40001), to},
+		"another target": {from, netip.AddrPortFrom(to.Addr(), 80)},
+	} {
+		if got := g.Trail(other[0], other[1]); got != 0 {
+			t.Errorf("%s has the trail %b, want none", name, got)
+		}
+	}
+	g.Closed(from, to)
+	if got := g.Trail(from, to); got != 0 {
+		t.Errorf("closed connection has the trail %b", got)
+	}
+	if len(g.own) != 0 {
+		t.Errorf("%d connections are kept", len(g.own))
+	}
+}
+
+// A redirected connection and the socket that dialled it may write the same
+// IPv4 address in two ways.
+func TestGuardKnowsMappedAddresses(t *testing.T) {
+	g := NewGuard(nil)
+	to := netip.MustParseAddrPort("10.4.1.12:9080")
+	g.Dialed(netip.MustParseAddrPort("[::ffff:10.4.0.5]:40000"), to, Trail(0).With(1))
+	if g.Trail(netip.MustParseAddrPort("10.4.0.5:40000"), to) == 0 {
+		t.Error("the mapped form of the address is taken for another")
+	}
+}
+
+func TestTrail(t *testing.T) {
+	trail := Trail(0).With(0).With(63)
+	for listener, want := range map[int]bool{0: true, 1: false, 63: true, 64: true} {
+		if trail.Has(listener) != want {
+			t.Errorf("Has(%d) = %t", listener, !want)
+		}
+	}
+}
+
+func TestHosts(t *testing.T) {
+	hosts, err := NewHosts()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for addr, want := range map[string]bool{
+		"127.0.0.1": true, "127.0.0.6": true, "::1": true, "::ffff:127.0.0.1": true, "0.0.0.0": true, "::": true,
+		"192.0.2.1": false, "2001:db8::1": false,
+	} {
+		if got := hosts.Has(netip.MustParseAddr(addr)); got != want {
+			t.Errorf("Has(%s) = %t, want %t", addr, got, want)
+		}
+	}
+}
+
+func TestOriginalDestinationWithoutCapture(t *testing.T) {
+	server, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer server.Close()
+	addr := server.Addr().(*net.TCPAddr).AddrPort()
+	fd, err := sock.Dial(addr, &sock.DialOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer sock.Close(fd)
+	local := sock.LocalAddr(fd)
+	for _, mode := range []Mode{Direct, TProxy} {
+		if got, err := mode.OriginalDestination(fd, addr); err != nil || got != local {
+			t.Errorf("mode %d: %s, %v, want the local address %s", mode, got, err, local)
+		}
+	}
+	if _, err := Redirect.OriginalDestination(fd, addr); !errors.Is(err, ErrNoOriginalDestination) {
+		t.Errorf("not redirected: error is %v, want ErrNoOriginalDestination", err)
+	}
+}

@@ -1,0 +1,344 @@
+package listener
+
+import (
+	"net"
+	"net/netip"
+	"sync"
+	"testing"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/sluiceproxy/sluice/config"
+	"github.com/sluiceproxy/sluice/intercept"
+	"github.com/sluiceproxy/sluice/internal/eventloop"
+	"github.com/sluiceproxy/sluice/internal/sock"
+	"github.com/sluiceproxy/sluice/internal/stats"
+)
+
+// door is two running loops and one listener on 127.0.0.1, whose connections
+// are noted and held open.
+type door struct {
+	t        *testing.T
+	entrance *Entrance
+	ln       *Listener
+	registry *stats.Registry
+
+	mu     sync.Mutex
+	served []service
+}
+
+type service struct {
+	loop     int
+	accepted Accepted
+}
+
+func newDoor(t *testing.T, change func(*config.Listener)) *door {
+	t.Helper()
+	cfg := config.DefaultListener()
+	cfg.Name, cfg.Address = "door", netip.MustParseAddrPort("127.0.0.1:0")
+	chain := config.DefaultFilterChain()
+	cfg.DefaultFilterChain = &chain
+	if change != nil {
+		change(&cfg)
+	}
+	d := &door{t: t, registry: stats.NewRegistry()}
+	table, problems := NewTable([]config.Listener{cfg}, d.registry)
+	if len(problems) > 0 {
+		t.Fatal(problems)
+	}
+	hosts, err := intercept.NewHosts()
+	if err != nil {
+		t.Fatal(err)
+	}
+	d.ln = table.Listeners()[0]
+	d.ln.Serve = d.serve
+	d.entrance = &Entrance{Table: table, Guard: intercept.NewGuard(hosts), Limits: new(Limits), Log: zap.NewNop()}
+	for number := range 2 {
+		loop, err := eventloop.New(eventloop.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		loopStats := d.registry.Loop(number)
+		d.entrance.Loops = append(d.entrance.Loops, Loop{Loop: loop, Shard: d.registry.NewShard(), Stats: loopStats})
+	}
+	for _, loop := range d.entrance.Loops {
+		loop.Shard.Grow(d.registry.Cells())
+		go loop.Run()
+	}
+	t.Cleanup(d.close)
+	return d
+}
+
+func (d *door) close() {
+	for _, loop := range d.entrance.Loops {
+		loop.Stop()
+	}
+	for _, s := range d.served {
+		sock.Close(s.accepted.FD)
+	}
+}
+
+func (d *door) serve(loop int, a Accepted) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.served = append(d.served, service{loop, a})
+}
+
+// acceptor makes the listening socket on a loop; the port is in its address.
+func (d *door) acceptor(number int) (*Acceptor, netip.AddrPort) {
+	d.t.Helper()
+	a, err := NewAcceptor(d.ln, d.entrance, number)
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	loop := d.entrance.Loops[number]
+	d.t.Cleanup(func() { loop.Do(a.Close) })
+	return a, sock.LocalAddr(a.fd)
+}
+
+func (d *door) open(a *Acceptor) {
+	d.t.Helper()
+	var err error
+	a.loop.Do(func() { err = a.Open() })
+	if err != nil {
+		d.t.Fatal(err)
+	}
+}
+
+func (d *door) connect(addr netip.AddrPort) net.Conn {
+	d.t.Helper()
+	client, err := net.Dial("tcp", addr.String())
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	d.t.Cleanup(func() { client.Close() })
+	return client
+}
+
+// wait waits until n connections were served and returns them.
+func (d *door) wait(n int) []service {
+	d.t.Helper()
+	for deadline := time.Now().Add(10 * time.Second); ; <-time.After(time.Millisecond) {
+		d.mu.Lock()
+		served := append([]service(nil), d.served...)
+		d.mu.Unlock()
+		if len(served) >= n {
+			return served
+		}
+		if time.Now().After(deadline) {
+			d.t.Fatalf("%d connections were served within 10 s, want %d", len(served), n)
+		}
+	}
+}
+
+func (d *door) counted(c stats.Counter) uint64 {
+	sum := make([]uint64, d.registry.Cells())
+	for _, loop := range d.entrance.Loops {
+		loop.Do(func() { loop.Shard.AddTo(sum) })
+	}
+	return sum[c]
+}
+
+func TestAccept(t *testing.T) {
+	d := newDoor(t, nil)
+	a, addr := d.acceptor(0)
+	d.open(a)
+	client := d.connect(addr)
+	got := d.wait(1)[0]
+	if got.loop != 0 || got.accepted.Refusal != Admitted {
+		t.Errorf("served by loop %d with refusal %d", got.loop, got.accepted.Refusal)
+	}
+	if got.accepted.Peer.String() != client.LocalAddr().String() || got.accepted.Destination != addr {
+		t.Errorf("peer %s, destination %s, want %s and %s", got.accepted.Peer, got.accepted.Destination, client.LocalAddr(), addr)
+	}
+	if !got.accepted.Trail.Has(d.ln.Ordinal) {
+		t.Error("the listener is not on the connection's trail")
+	}
+	if d.ln.Active() != 1 || d.entrance.Limits.Active() != 1 || d.entrance.Loops[0].Load() != 1 {
+		t.Error("the connection holds no place")
+	}
+}
+
+func TestHandOver(t *testing.T) {
+	d := newDoor(t, nil)
+	a, addr := d.acceptor(0)
+	d.open(a)
+	d.entrance.Loops[0].AddLoad(100)
+	const clients = 20
+	for range clients {
+		d.connect(addr)
+	}
+	for _, s := range d.wait(clients) {
+		if s.loop != 1 {
+			t.Errorf("a connection was served by the loop that carries 100 more")
+		}
+	}
+	if n := d.counted(d.entrance.Loops[0].Stats.HandedOver); n != clients {
+		t.Errorf("%d handed over, want %d", n, clients)
+	}
+}
+
+func TestSmallDifferencesStay(t *testing.T) {
+	d := newDoor(t, nil)
+	a, addr := d.acceptor(0)
+	d.open(a)
+	d.entrance.Loops[0].AddLoad(handOverMargin)
+	d.connect(addr)
+	if got := d.wait(1)[0]; got.loop != 0 {
+		t.Errorf("served by loop %d: a small difference is not worth a hand-over", got.loop)
+	}
+}
+
+func TestLimits(t *testing.T) {
+	cases := []struct {
+		name          string
+		listener, all int
+		want          Refusal
+	}{
+		{"of the listener", 3, 0, ListenerFull},
+		{"of the process", 0, 3, ProcessFull},
+		{"both, the process first", 3, 3, ProcessFull},
+	}
+	for _, tc := range cases {
+		t.Run(tc.name, func(t *testing.T) {
+			d := newDoor(t, func(cfg *config.Listener) { cfg.MaxConnections = tc.listener })
+			d.entrance.Limits.SetMax(tc.all)
+			a, addr := d.acceptor(0)
+			d.open(a)
+			for range 5 {
+				d.connect(addr)
+			}
+			refused := 0
+			for _, s := range d.wait(5) {
+				if s.accepted.Refusal != Admitted {
+					refused++
+					if s.accepted.Refusal != tc.want {
+						t.Errorf("refusal %d, want %d", s.accepted.Refusal, tc.want)
+					}
+				}
+			}
+			if refused != 2 || d.ln.Active() != 3 || d.entrance.Limits.Active() != 3 {
+				t.Errorf("%d refused, %d and %d active, want 2, 3, 3", refused, d.ln.Active(), d.entrance.Limits.Active())
+			}
+		})
+	}
+}
+
+// The sum over all loops never exceeds a limit, and no place is lost.
+func TestLimitsUnderConcurrency(t *testing.T) {
+	limits := new(Limits)
+	limits.SetMax(50)
+	ln := &Listener{Config: &config.Listener{MaxConnections: 40}}
+	var most sync.Map
+	var all sync.WaitGroup
+	for worker := range 8 {
+		all.Go(func() {
+			for range 2000 {
+				if limits.admit(ln) == Admitted {
+					if n := ln.Active(); n > 40+8 { // others may be about to take theirs back
+						most.Store(worker, n)
+					}
+					limits.Release(ln)
+				}
+			}
+		})
+	}
+	all.Wait()
+	most.Range(func(_, n any) bool { t.Errorf("%d active, limit 40", n); return true })
+	if ln.Active() != 0 || limits.Active() != 0 {
+		t.Errorf("%d and %d places are lost", ln.Active(), limits.Active())
+	}
+}
+
+func TestFinishServesTheQueue(t *testing.T) {
+	d := newDoor(t, nil)
+	a, addr := d.acceptor(0)
+	const clients = 200
+	for range clients {
+		d.connect(addr) // waits in the queue: nobody accepts yet
+	}
+	a.loop.Do(a.Finish)
+	d.wait(clients)
+	if conn, err := net.Dial("tcp", addr.String()); err == nil {
+		conn.Close()
+		t.Error("the socket still listens")
+	}
+}
+
+func TestRefusedAtTheDoor(t *testing.T) {
+	t.Run("no original destination", func(t *testing.T) {
+		d := newDoor(t, func(cfg *config.Listener) { cfg.InterceptionMode = config.InterceptRedirect })
+		a, addr := d.acceptor(0)
+		d.open(a)
+		d.connect(addr)
+		if got := d.wait(1)[0].accepted.Refusal; got != NoOriginalDestination {
+			t.Errorf("refusal %d, want NoOriginalDestination", got)
+		}
+		if d.ln.Active() != 0 || d.entrance.Loops[0].Load() != 0 {
+			t.Error("a refused connection holds a place")
+		}
+	})
+	t.Run("our own connection, through this listener before", func(t *testing.T) {
+		d := newDoor(t, nil)
+		a, addr := d.acceptor(0)
+		client := d.connect(addr)
+		local := client.LocalAddr().(*net.TCPAddr).AddrPort()
+		d.entrance.Guard.Dialed(local, addr, intercept.Trail(0).With(d.ln.Ordinal))
+		d.open(a)
+		if got := d.wait(1)[0].accepted.Refusal; got != LoopGuard {
+			t.Errorf("refusal %d, want LoopGuard", got)
+		}
+	})
+	t.Run("our own connection, through another listener before", func(t *testing.T) {
+		d := newDoor(t, nil)
+		a, addr := d.acceptor(0)
+		client := d.connect(addr)
+		local := client.LocalAddr().(*net.TCPAddr).AddrPort()
+		d.entrance.Guard.Dialed(local, addr, intercept.Trail(0).With(d.ln.Ordinal+1))
+		d.open(a)
+		if got := d.wait(1)[0].accepted.Refusal; got != Admitted {
+			t.Errorf("refusal %d, want none: a pod may call itself", got)
+		}
+	})
+}
+
+func TestOwner(t *testing.T) {
+	listenerAt := func(name, address string, useOriginal bool) config.Listener {
+		cfg := config.DefaultListener()
+		cfg.Name, cfg.Address, cfg.UseOriginalDst = name, netip.MustParseAddrPort(address), useOriginal
+		cfg.Bind = useOriginal
+		cfg.InterceptionMode = config.InterceptRedirect
+		chain := config.DefaultFilterChain()
+		cfg.DefaultFilterChain = &chain
+		return cfg
+	}
+	table, problems := NewTable([]config.Listener{
+		listenerAt("virtual", "0.0.0.0:15001", true),
+		listenerAt("exact", "10.4.1.12:9080", false),
+		listenerAt("port", "0.0.0.0:9080", false),
+		listenerAt("port6", "[::]:9080", false),
+		listenerAt("plain", "0.0.0.0:15006", false),
+	}, stats.NewRegistry())
+	if len(problems) > 0 {
+		t.Fatal(problems)
+	}
+	cases := []struct{ name, destination, want string }{
+		{"exact address", "10.4.1.12:9080", "exact"},
+		{"port alone", "10.4.1.13:9080", "port"},
+		{"port alone, IPv6", "[fd00::1]:9080", "port6"},
+		{"nobody's", "10.4.1.12:80", "virtual"},
+	}
+	for _, tc := range cases {
+		t.Run(tc.name, func(t *testing.T) {
+			got := table.Owner(table.Listeners()[0], netip.MustParseAddrPort(tc.destination))
+			if got.Config.Name != tc.want {
+				t.Errorf("owner of %s is %s, want %s", tc.destination, got.Config.Name, tc.want)
+			}
+		})
+	}
+	plain := table.Listeners()[4]
+	if got := table.Owner(plain, netip.MustParseAddrPort("10.4.1.12:9080")); got != plain {
+		t.Error("a listener without use_original_dst has handed over")
+	}
+}
