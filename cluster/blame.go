@@ -26,7 +26,7 @@ func (f Fault) String() string {
 
 // Blame says whose fault err of Dial is, or what sock.TakeError gave.
 func Blame(err error) Fault {
-	if errors.Is(err, ErrSourceFamily) {
+	if errors.Is(err, ErrSourceFamily) || errors.Is(err, ErrSourcePorts) {
 		return HostAtFault
 	}
 	var errno sock.Errno

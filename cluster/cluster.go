@@ -89,6 +89,9 @@ func (c *Cluster) setEndpoints(list []config.Endpoint) error {
 	return err
 }
 
+// Transparent says whether Dial uses the client's own address.
+func (c *Cluster) Transparent() bool { return c.transparent }
+
 // ConnectTimeout is how long one attempt to connect may take.
 func (c *Cluster) ConnectTimeout() time.Duration { return c.connectTimeout }
 

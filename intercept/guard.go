@@ -45,18 +45,23 @@ func NewGuard(hosts *Hosts) *Guard {
 	return &Guard{Hosts: hosts, seed: maphash.MakeSeed(), own: make(map[uint64]Trail)}
 }
 
-// Dialed notes an upstream connection, with the trail of the downstream one.
-// The caller calls Closed with the same addresses later.
-func (g *Guard) Dialed(local, remote netip.AddrPort, trail Trail) {
-	key := g.key(local, remote)
+// Dialed notes a connection from one address to another, with the trail of the
+// downstream one. The caller calls Closed with the same addresses later. false:
+// there is such a connection already, and nothing was noted.
+func (g *Guard) Dialed(from, to netip.AddrPort, trail Trail) bool {
+	key := g.key(from, to)
 	g.mu.Lock()
+	defer g.mu.Unlock()
+	if _, taken := g.own[key]; taken {
+		return false
+	}
 	g.own[key] = trail
-	g.mu.Unlock()
+	return true
 }
 
-// Closed forgets an upstream connection.
-func (g *Guard) Closed(local, remote netip.AddrPort) {
-	key := g.key(local, remote)
+// Closed forgets a connection.
+func (g *Guard) Closed(from, to netip.AddrPort) {
+	key := g.key(from, to)
 	g.mu.Lock()
 	delete(g.own, key)
 	g.mu.Unlock()

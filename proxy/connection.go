@@ -290,6 +290,7 @@ func (c *Connection) end() {
 	c.state = closed
 	c.loop().StopTimer(&c.timer)
 	c.loop().Forget(c.watches[relay.Downstream])
+	c.unclaim()
 	if c.admitted {
 		c.worker.around.Limits.Release(c.listener)
 		c.loop().AddLoad(-1)

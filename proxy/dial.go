@@ -11,12 +11,16 @@ import (
 	"github.com/sluiceproxy/sluice/proxy/relay"
 )
 
+// portTries is how often another port is tried under a client's address.
+const portTries = 16
+
 // dialling is a connection's search for an endpoint that answers.
 type dialling struct {
 	tried    cluster.Tried
 	attempts int
 	endpoint cluster.Endpoint
 	local    netip.AddrPort // of the upstream socket
+	claimed  bool           // the downstream connection is noted, see claim
 	began    int64          // loop time of the current attempt
 	errno    sock.Errno     // of the last failed one
 	timedOut bool           // the last failed one
@@ -51,15 +55,12 @@ func (c *Connection) dial() {
 // dialEndpoint starts one attempt; when that fails at once, all is as before it.
 func (c *Connection) dialEndpoint() bool {
 	d := &c.dialling
-	onHost := c.worker.around.Guard.Hosts.Has(d.endpoint.Address.Addr())
-	fd, err := c.cluster().Dial(d.endpoint, c.peer.Addr(), onHost)
+	fd, err := c.connect()
 	if err != nil {
 		c.attemptFailed(err)
 		return false
 	}
 	c.fds[relay.Upstream] = fd
-	d.local = sock.LocalAddr(fd)
-	c.worker.around.Guard.Dialed(d.local, d.endpoint.Address, c.trail)
 	watch, errno := c.loop().Watch(fd, interest, c, upstream)
 	if errno != 0 {
 		c.closeUpstream()
@@ -70,6 +71,42 @@ func (c *Connection) dialEndpoint() bool {
 	c.state = connecting
 	c.loop().StartTimer(&c.timer, c.cluster().ConnectTimeout(), c)
 	return true
+}
+
+// connect makes the upstream socket and notes its addresses.
+//
+// Under a client's own address the kernel may choose a port from which that
+// client has a connection to the same destination already: it knows only its
+// own sockets' ports. Both would then be the same to TCP, and the new one would
+// never be answered. So the clients' connections are noted too, and another port
+// is tried.
+func (c *Connection) connect() (int, error) {
+	d, guard := &c.dialling, c.worker.around.Guard
+	transparent := c.cluster().Transparent()
+	if transparent && !d.claimed {
+		d.claimed = guard.Dialed(c.peer, c.destination, c.trail)
+	}
+	onHost := guard.Hosts.Has(d.endpoint.Address.Addr())
+	for range portTries {
+		fd, err := c.cluster().Dial(d.endpoint, c.peer.Addr(), onHost)
+		if err != nil {
+			return -1, err
+		}
+		d.local = sock.LocalAddr(fd)
+		if guard.Dialed(d.local, d.endpoint.Address, c.trail) || !transparent {
+			return fd, nil
+		}
+		sock.Close(fd)
+	}
+	return -1, fmt.Errorf("%w: %d ports of %s were tried for %s, and the client uses each itself",
+		cluster.ErrSourcePorts, portTries, c.peer.Addr(), d.endpoint.Address)
+}
+
+// unclaim forgets what connect noted of the downstream connection.
+func (c *Connection) unclaim() {
+	if c.dialling.claimed {
+		c.worker.around.Guard.Closed(c.peer, c.destination)
+	}
 }
 
 // dialled hears how the current attempt went.

@@ -142,19 +142,18 @@ func TestFinWaitsForBytes(t *testing.T) {
 func TestUrgentDataDoesNotStall(t *testing.T) {
 	engines(t, func(t *testing.T, side Side, engine string) {
 		r := newRig(t, rigOptions{engine: engine})
-		r.settled()
-		fd := r.ends[side].fd
-		for range 3 {
+		for i := range 3 {
+			r.settled()
 			r.write(side, 100)
-			if err := unix.Send(fd, []byte("!"), unix.MSG_OOB); err != nil {
+			if err := unix.Send(r.ends[side].fd, []byte("!"), unix.MSG_OOB); err != nil {
 				t.Fatal(err)
 			}
 			r.write(side, 100)
+			r.until("the bytes behind the urgent one", func() bool {
+				r.read(side.other(), 1000)
+				return r.ends[side.other()].got == 200*(i+1)
+			})
 		}
-		r.until("bytes behind the urgent ones", func() bool {
-			r.read(side.other(), 1000)
-			return r.ends[side.other()].got == 600
-		})
 		r.fin(side)
 		r.readToEnd(side.other())
 		r.expectRead(side.other(), 600, 0)

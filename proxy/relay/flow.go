@@ -30,7 +30,7 @@ type flow struct {
 	streak   uint8 // full buffers read in a row
 	readable bool
 	writable bool
-	finSeen  bool // epoll reported the source's FIN: a short read is not the end
+	behind   bool // FIN or urgent data were reported: a short read does not mean that nothing is left
 	ended    bool // the source gives nothing more: FIN, or failed
 	finSent  bool // and the destination knows
 	dead     bool // the destination takes nothing more
@@ -43,7 +43,7 @@ func (f *flow) waiting() bool { return f.spill != nil || f.inPipe > 0 }
 
 // move moves bytes from one side to the other until a socket blocks, the source
 // ends or the turn's share is used up; then more is true.
-func (r *Relay) move(from Side, now int64) (more bool) {
+func (r *Relay) move(from Side) (more bool) {
 	f := &r.flows[from]
 	for budget := turnBytes; budget > 0; {
 		switch {
@@ -59,17 +59,17 @@ func (r *Relay) move(from Side, now int64) (more bool) {
 		case !f.readable || !f.writable:
 			r.dropPipe(f)
 			return false
-		case f.streak >= fullReads && r.takePipe(f, now):
-			budget -= r.splice(from, now)
+		case f.streak >= fullReads && r.takePipe(f):
+			budget -= r.splice(from)
 		default:
-			budget -= r.copy(from, now)
+			budget -= r.copy(from)
 		}
 	}
 	return true
 }
 
 // copy reads one buffer and writes it. Entering, nothing waits.
-func (r *Relay) copy(from Side, now int64) int {
+func (r *Relay) copy(from Side) int {
 	f := &r.flows[from]
 	buffer := r.shared.buffer
 	n, errno := sock.Read(r.sockets[from], buffer)
@@ -77,14 +77,15 @@ func (r *Relay) copy(from Side, now int64) int {
 		r.nothingRead(from, errno)
 		return 0
 	}
-	r.took(from, n, now)
+	r.took(from, n)
 	if n == len(buffer) {
 		f.streak = min(f.streak+1, fullReads)
 	} else {
 		f.streak = 0
 		// A short read has emptied the socket: what comes later makes a new
-		// edge. Only a FIN that is already there does not.
-		f.readable = f.finSeen
+		// edge. Only a FIN that is already there does not, and urgent data,
+		// at whose mark every read stops (tcp(7)).
+		f.readable = f.behind
 	}
 	if rest := r.write(from, buffer[:n]); len(rest) > 0 && !f.dead {
 		f.spill = r.shared.borrowSpill(rest)
@@ -94,7 +95,7 @@ func (r *Relay) copy(from Side, now int64) int {
 
 // splice fills the pipe once and empties it as far as possible. Entering, the
 // flow has a pipe and it is empty, so that EAGAIN can only mean the socket.
-func (r *Relay) splice(from Side, now int64) int {
+func (r *Relay) splice(from Side) int {
 	f := &r.flows[from]
 	n, errno := sock.Splice(r.sockets[from], f.pipe.WriteEnd, f.pipe.Size)
 	if errno == sock.EINVAL {
@@ -106,10 +107,13 @@ func (r *Relay) splice(from Side, now int64) int {
 		// Dry: back to copying; one full buffer is enough to come here again.
 		f.streak = fullReads - 1
 		r.dropPipe(f)
+		if errno == sock.EAGAIN && f.behind {
+			return 0 // perhaps urgent data, which splice cannot pass: copy tells
+		}
 		r.nothingRead(from, errno)
 		return 0
 	}
-	r.took(from, n, now)
+	r.took(from, n)
 	f.inPipe = n
 	r.flush(from)
 	return n
@@ -147,6 +151,9 @@ func (r *Relay) flush(from Side) bool {
 	}
 	for f.inPipe > 0 {
 		n, errno := sock.Splice(f.pipe.ReadEnd, r.sockets[from.other()], f.inPipe)
+		if errno == sock.EINTR {
+			continue
+		}
 		if errno != 0 {
 			r.refused(from, errno)
 			return false
@@ -184,14 +191,15 @@ func (r *Relay) refused(from Side, errno sock.Errno) {
 	r.fail(from.other(), errno)
 }
 
-func (r *Relay) took(from Side, n int, now int64) {
+func (r *Relay) took(from Side, n int) {
 	r.flows[from].read += uint64(n)
-	r.lastByte = now
+	r.lastByte = r.now
 	r.meter.read(from, n)
 }
 
 func (r *Relay) gave(from Side, engine stats.Counter, n int) {
 	r.flows[from].written += uint64(n)
+	r.lastByte = r.now
 	r.meter.written(from.other(), engine, n)
 }
 
@@ -208,14 +216,14 @@ func (r *Relay) finish(from Side) {
 	}
 }
 
-func (r *Relay) takePipe(f *flow, now int64) bool {
+func (r *Relay) takePipe(f *flow) bool {
 	if f.noSplice {
 		return false
 	}
 	if f.pipe.Size > 0 {
 		return true
 	}
-	pipe, ok := r.shared.borrowPipe(now)
+	pipe, ok := r.shared.borrowPipe(r.now)
 	if ok {
 		f.pipe = pipe
 	}

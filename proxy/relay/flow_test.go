@@ -84,11 +84,10 @@ func TestIdleHoldsNothing(t *testing.T) {
 	if len(r.shared.pipes) != 0 || len(r.shared.spills) != 0 {
 		t.Error("an idle relay took a pipe or spill")
 	}
-	for range 20 { // sustained, then idle again
-		for r.write(Downstream, 256<<10) > 0 {
-			r.turn(0)
-			r.read(Upstream, 1<<20)
-		}
+	for range 100 { // sustained, then idle again
+		r.write(Downstream, 512<<10)
+		r.turn(0)
+		r.read(Upstream, 1<<20)
 	}
 	r.until("all bytes", func() bool { r.read(Upstream, 1<<20); return r.ends[Upstream].got == r.ends[Downstream].sent })
 	r.settled()

@@ -7,8 +7,8 @@ import (
 )
 
 const (
-	// deliverTime bounds how long a reset waits for the bytes before it. A
-	// reader that has stopped altogether gets the reset after that.
+	// deliverTime bounds how long a reset waits for a reader that has stopped
+	// taking the bytes before it. One that still takes some is waited for.
 	deliverTime = int64(10 * time.Second)
 
 	// The kernel reports no event when a peer has acknowledged everything; a
@@ -26,20 +26,22 @@ type Relay struct {
 	timeouts *Timeouts
 
 	began    int64 // loop time; of accept, as Timeouts.Duration counts
-	lastByte int64
+	now      int64 // of the turn that is going on
+	lastByte int64 // when a byte or a FIN last moved
 
 	end          End
 	failed       [2]bool // by side: its socket is of no more use
 	rearm        bool    // Next has come closer
-	deliverUntil int64   // a reset goes out then at the latest; 0: none waits
-	probe        int64   // until the next look whether it may go out
+	probe        int64   // from one look whether a reset may go out to the next; 0: none waits
+	deliverUntil int64   // the reset goes out then, unless more has arrived; 0: not looked yet
+	arrived      int64   // bytes before the reset that the reader had acknowledged at the last look
 }
 
 // Start takes over two connected sockets and owns them until Finished. Both
 // count as writable and not readable; Note says otherwise. began and now are
 // times of the loop's clock.
 func (r *Relay) Start(sockets Sockets, shared *Shared, meter *Meter, timeouts *Timeouts, began, now int64) {
-	*r = Relay{sockets: sockets, shared: shared, meter: meter, timeouts: timeouts, began: began, lastByte: now}
+	*r = Relay{sockets: sockets, shared: shared, meter: meter, timeouts: timeouts, began: began, now: now, lastByte: now}
 	r.flows[Downstream].writable = true
 	r.flows[Upstream].writable = true
 }
@@ -47,11 +49,11 @@ func (r *Relay) Start(sockets Sockets, shared *Shared, meter *Meter, timeouts *T
 // Note remembers what epoll reported for a side's socket.
 func (r *Relay) Note(side Side, events uint32) {
 	from, to := &r.flows[side], &r.flows[side.other()]
-	if events&(sock.Readable|sock.PeerShut|sock.Hangup|sock.Failed) != 0 && !from.ended {
+	if events&(sock.Readable|sock.Urgent|sock.PeerShut|sock.Hangup|sock.Failed) != 0 && !from.ended {
 		from.readable = true
 	}
-	if events&(sock.PeerShut|sock.Hangup) != 0 {
-		from.finSeen = true
+	if events&(sock.PeerShut|sock.Hangup|sock.Urgent) != 0 {
+		from.behind = true
 	}
 	if events&(sock.Writable|sock.Hangup|sock.Failed) != 0 {
 		to.writable = true
@@ -63,21 +65,22 @@ func (r *Relay) Note(side Side, events uint32) {
 
 // Move moves what can be moved now, the flow from first before the other.
 func (r *Relay) Move(first Side, now int64) Status {
-	more := r.move(first, now)
-	more = r.move(first.other(), now) || more
+	r.now = now
+	more := r.move(first)
+	more = r.move(first.other()) || more
 	if more {
 		return Again
 	}
-	return r.settle(now)
+	return r.settle()
 }
 
 // settle finishes a relay whose ends have come.
-func (r *Relay) settle(now int64) Status {
+func (r *Relay) settle() Status {
 	switch {
 	case r.failed[Downstream]:
-		return r.settleReset(Downstream, now)
+		return r.settleReset(Downstream)
 	case r.failed[Upstream]:
-		return r.settleReset(Upstream, now)
+		return r.settleReset(Upstream)
 	case r.flows[Downstream].finSent && r.flows[Upstream].finSent:
 		r.close(sock.Close)
 		return Finished
@@ -88,23 +91,33 @@ func (r *Relay) settle(now int64) Status {
 // settleReset passes the reset of one side on to the other, once the bytes that
 // came before it are delivered: closing with RST throws away what the socket
 // has not sent.
-func (r *Relay) settleReset(side Side, now int64) Status {
-	peer := side.other()
-	if !r.failed[peer] && now < r.deliverUntil && !r.delivered(side) {
+func (r *Relay) settleReset(side Side) Status {
+	if !r.failed[side.other()] && !r.delivered(side) {
 		return Waiting
 	}
 	r.close(sock.Reset) // of the failed one nothing is left to reset
 	return Finished
 }
 
+// delivered says whether all bytes from a failed side have arrived at the other,
+// or none has for so long that no more will.
 func (r *Relay) delivered(from Side) bool {
 	f := &r.flows[from]
-	return f.ended && !f.waiting() && sock.Unsent(r.sockets[from.other()]) == 0
+	unsent := sock.Unsent(r.sockets[from.other()])
+	if f.ended && !f.waiting() && unsent == 0 {
+		return true
+	}
+	arrived := int64(f.written) - int64(unsent)
+	if r.deliverUntil == 0 || arrived > r.arrived {
+		r.arrived, r.deliverUntil = arrived, r.now+deliverTime
+	}
+	return r.now >= r.deliverUntil
 }
 
 // ended notes the FIN of a side.
 func (r *Relay) ended(side Side) {
 	r.rearm = true
+	r.lastByte = r.now
 	if r.end.Cause == Open && !r.failed[side] {
 		r.end = End{Cause: Fin, By: side}
 	}
@@ -118,7 +131,6 @@ func (r *Relay) fail(side Side, errno sock.Errno) {
 	}
 	if !r.failed[side.other()] {
 		r.end = failure(side, errno)
-		r.deliverUntil = r.lastByte + deliverTime
 		r.probe = firstProbe
 	}
 	r.failed[side] = true
@@ -151,7 +163,7 @@ func (r *Relay) Rearm() bool {
 
 // Next is the loop time at which OnTimer is wanted; false: never.
 func (r *Relay) Next(now int64) (at int64, ok bool) {
-	if r.deliverUntil != 0 {
+	if r.probe != 0 {
 		return now + r.probe, true
 	}
 	sooner := func(from int64, d time.Duration) {
@@ -171,11 +183,12 @@ func (r *Relay) halfClosed() bool { return r.flows[Downstream].ended || r.flows[
 
 // OnTimer ends the relay if one of its times is over.
 func (r *Relay) OnTimer(now int64) Status {
+	r.now = now
 	over := func(from int64, d time.Duration) bool { return d > 0 && now >= from+int64(d) }
 	switch {
-	case r.deliverUntil != 0:
+	case r.probe != 0:
 		r.probe = min(2*r.probe, lastProbe)
-		return r.settle(now)
+		return r.settle()
 	case over(r.began, r.timeouts.Duration):
 		r.Close(MaxDuration)
 	case r.halfClosed() && over(r.lastByte, r.timeouts.HalfClose):
@@ -222,7 +235,7 @@ func (r *Relay) Read(from Side) uint64 { return r.flows[from].read }
 // Written is how many bytes were given to a side so far.
 func (r *Relay) Written(to Side) uint64 { return r.flows[to.other()].written }
 
-// LastByte is the loop time at which a byte last moved.
+// LastByte is the loop time at which a byte or a FIN last moved.
 func (r *Relay) LastByte() int64 { return r.lastByte }
 
 // Engine is splice when any byte went that way, copy when bytes moved

@@ -106,7 +106,7 @@ func TestResetBehindSlowReader(t *testing.T) {
 		}
 		for range 100 { // a slow reader: it is let finish as long as it takes some
 			r.now += deliverTime / 2
-			r.until("a byte", func() bool { return r.read(peer, 500) > 0 || r.ends[peer].over })
+			r.until("a byte", func() bool { return r.read(peer, 16<<10) > 0 || r.ends[peer].over })
 			r.status = r.relay.OnTimer(r.now)
 			r.turn(0)
 			r.settled()
@@ -131,7 +131,9 @@ func TestResetBehindSlowReader(t *testing.T) {
 // delivered like any other.
 func TestResetAfterLongSilence(t *testing.T) {
 	engines(t, func(t *testing.T, side Side, engine string) {
-		r := newRig(t, rigOptions{engine: engine, buffers: 32 << 10})
+		r := newRig(t, rigOptions{engine: engine, buffers: 4 << 10})
+		setBuffers(t, r.ends[side].fd, 512<<10)
+		setBuffers(t, r.sockets[side], 512<<10)
 		r.settled()
 		r.now += int64(time.Hour)
 		peer := side.other()

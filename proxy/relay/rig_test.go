@@ -32,6 +32,7 @@ type rig struct {
 	now      int64
 	status   Status
 	last     Side
+	splice   bool   // keep both flows with the splice engine
 	ends     [2]end // what the applications hold
 }
 
@@ -85,13 +86,9 @@ func newRig(t testing.TB, o rigOptions) *rig {
 	}
 	r.relay.Start(r.sockets, r.shared, &r.meter, &r.timeouts, r.now, r.now)
 	for i := range r.relay.flows {
-		switch o.engine {
-		case "copy":
-			r.relay.flows[i].noSplice = true
-		case "splice":
-			r.relay.flows[i].streak = fullReads
-		}
+		r.relay.flows[i].noSplice = o.engine == "copy"
 	}
+	r.splice = o.engine == "splice"
 	for side, fd := range r.sockets {
 		if errno := epoll.Add(fd, interest, uint64(side)); errno != 0 {
 			t.Fatal(errno)
@@ -192,6 +189,9 @@ func (r *rig) turn(milliseconds int) {
 }
 
 func (r *rig) move(side Side) {
+	if r.splice {
+		r.relay.flows[Downstream].streak, r.relay.flows[Upstream].streak = fullReads, fullReads
+	}
 	r.last = side
 	r.status = r.relay.Move(side, r.now)
 }
@@ -223,7 +223,7 @@ func (r *rig) until(what string, condition func() bool) {
 func (r *rig) finish() {
 	r.t.Helper()
 	r.until("the relay's end", func() bool {
-		if r.status != Finished && r.relay.deliverUntil != 0 {
+		if r.status != Finished && r.relay.probe != 0 {
 			r.status = r.relay.OnTimer(r.now)
 		}
 		return r.status == Finished
@@ -302,7 +302,7 @@ func (r *rig) readToEnd(side Side) {
 	r.until(fmt.Sprintf("the end at side %d", side), func() bool {
 		for !r.ends[side].over && r.read(side, 256<<10) > 0 {
 		}
-		if r.status != Finished && r.relay.deliverUntil != 0 {
+		if r.status != Finished && r.relay.probe != 0 {
 			r.status = r.relay.OnTimer(r.now)
 		}
 		return r.ends[side].over

@@ -42,7 +42,7 @@ func play(t *testing.T, script []byte) {
 				r.read(Side(side), 64<<10)
 			}
 		}
-		if r.status != Finished && r.relay.deliverUntil != 0 {
+		if r.status != Finished && r.relay.probe != 0 {
 			r.status = r.relay.OnTimer(r.now)
 		}
 		over := func(e *end) bool { return e.closed || e.over }
