@@ -1,0 +1,154 @@
+package daemon
+
+import (
+	"context"
+	"fmt"
+
+	"go.uber.org/zap"
+
+	"github.com/sluiceproxy/sluice/admin"
+	"github.com/sluiceproxy/sluice/internal/stats"
+	"github.com/sluiceproxy/sluice/proxy"
+)
+
+// listen opens the ports for people, Prometheus and probes.
+func (d *Daemon) listen() error {
+	exporter, err := stats.NewExporter(stats.NewCollector(d.registry, d.gather))
+	if err != nil {
+		return err
+	}
+	log := d.log.Named("admin")
+	d.servers = append(d.servers, admin.New(admin.Options{
+		Address:     d.cfg.Admin.Address,
+		Log:         log,
+		State:       d.adminState,
+		Server:      d.serverInfo,
+		Listeners:   d.listenerInfos,
+		Clusters:    d.clusterInfos,
+		Connections: d.connectionInfos,
+		ConfigDump:  d.configDump,
+		Stats:       exporter.Stats(),
+		Prometheus:  exporter.Prometheus(),
+		Level:       d.options.Level,
+		Quit:        d.Quit,
+	}))
+	if d.cfg.Metrics.Address != "" {
+		d.servers = append(d.servers, admin.NewMetricsServer(admin.MetricsOptions{
+			Address: d.cfg.Metrics.Address, Prometheus: exporter.Prometheus(), Log: log,
+		}))
+	}
+	if d.cfg.Readiness.Address != "" {
+		d.servers = append(d.servers, admin.NewReadinessServer(admin.ReadinessOptions{
+			Address: d.cfg.Readiness.Address, Ready: d.ready, Log: log,
+		}))
+	}
+	for _, s := range d.servers {
+		if err := s.Start(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (d *Daemon) closeServers() {
+	ctx, cancel := context.WithTimeout(context.Background(), serverCloseTime)
+	defer cancel()
+	for _, s := range d.servers {
+		if err := s.Shutdown(ctx); err != nil {
+			d.log.Warn("closing an HTTP port", zap.Error(err))
+		}
+	}
+}
+
+func (d *Daemon) adminState() admin.State {
+	switch d.state.Load() {
+	case live:
+		return admin.Live
+	case draining:
+		return admin.Draining
+	}
+	return admin.PreInitializing
+}
+
+func (d *Daemon) ready() (reason string, ready bool) {
+	state := d.adminState()
+	return string(state), state == admin.Live
+}
+
+func (d *Daemon) serverInfo() admin.ServerInfo {
+	return admin.ServerInfo{
+		Version:     d.options.Version,
+		Start:       d.started,
+		NodeID:      d.cfg.Node.ID,
+		NodeCluster: d.cfg.Node.Cluster,
+		Options: map[string]any{
+			"config_path":   d.options.Source,
+			"concurrency":   len(d.loops),
+			"log_level":     d.options.Level.String(),
+			"drain_time":    d.cfg.Drain.Time.String(),
+			"admin_address": d.cfg.Admin.Address,
+		},
+	}
+}
+
+func (d *Daemon) listenerInfos() []admin.ListenerInfo {
+	var infos []admin.ListenerInfo
+	for i := range d.cfg.Listeners {
+		infos = append(infos, admin.ListenerInfo{Name: d.cfg.Listeners[i].Name, Address: d.cfg.Listeners[i].Address})
+	}
+	return infos
+}
+
+func (d *Daemon) clusterInfos() []admin.ClusterInfo {
+	var infos []admin.ClusterInfo
+	for i := range d.cfg.Clusters {
+		cfg := &d.cfg.Clusters[i]
+		info := admin.ClusterInfo{Name: cfg.Name, MaxConnections: cfg.CircuitBreakers.MaxConnections}
+		for _, e := range d.snapshot.clusters[cfg.Name].Endpoints() {
+			info.Endpoints = append(info.Endpoints, admin.EndpointInfo{
+				Address:       e.Address,
+				Weight:        e.Weight,
+				CxActive:      uint64(max(e.ActiveConnections, 0)),
+				CxTotal:       e.TotalConnections,
+				CxConnectFail: e.ConnectFailures,
+			})
+		}
+		infos = append(infos, info)
+	}
+	return infos
+}
+
+// connectionInfos asks each loop for its connections, on its own thread.
+func (d *Daemon) connectionInfos(query admin.ConnectionQuery) []admin.ConnectionInfo {
+	var infos []admin.ConnectionInfo
+	for number, loop := range d.loops {
+		var list []proxy.Info
+		loop.Do(func() { list = d.workers[number].Inspect(query.Cluster, query.Limit-len(infos)) })
+		for _, c := range list {
+			infos = append(infos, admin.ConnectionInfo{
+				ID:               c.ID,
+				Listener:         c.Listener,
+				FilterChain:      c.Chain,
+				Cluster:          c.Cluster,
+				DownstreamRemote: c.Downstream,
+				DownstreamLocal:  c.Original,
+				UpstreamLocal:    c.UpstreamLocal,
+				UpstreamHost:     c.Upstream,
+				BytesReceived:    c.Received,
+				BytesSent:        c.Sent,
+				Age:              c.Age,
+				Idle:             c.Idle,
+				Engine:           c.Engine,
+			})
+		}
+	}
+	return infos
+}
+
+func (d *Daemon) configDump() admin.ConfigDump {
+	return admin.ConfigDump{
+		Version:     fmt.Sprint(d.snapshot.made.UnixNano()),
+		LastUpdated: d.snapshot.made,
+		Config:      d.options.Dump(),
+	}
+}

@@ -1,0 +1,209 @@
+package daemon
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/sluiceproxy/sluice/admin"
+	"github.com/sluiceproxy/sluice/config"
+	"github.com/sluiceproxy/sluice/intercept"
+	"github.com/sluiceproxy/sluice/internal/accesslog"
+	"github.com/sluiceproxy/sluice/internal/eventloop"
+	"github.com/sluiceproxy/sluice/internal/stats"
+	"github.com/sluiceproxy/sluice/listener"
+	"github.com/sluiceproxy/sluice/proxy"
+)
+
+// hostsInterval is how often this host's addresses are read again.
+const hostsInterval = 5 * time.Second
+
+// Options of a Daemon.
+type Options struct {
+	Config  *config.Config
+	Source  string                      // where the configuration came from, for people
+	Dump    func() any                  // the configuration for /config_dump
+	Explain func(config.Problems) error // puts file and line to config.Problems; nil: as they are
+	Log     *zap.Logger                 // the daemon's own log
+	Level   zap.AtomicLevel             // of Log
+	Version string
+}
+
+// Daemon is one running sluice.
+type Daemon struct {
+	options Options
+	cfg     *config.Config
+	log     *zap.Logger
+	started time.Time
+
+	registry *stats.Registry
+	files    *accesslog.Files
+	loops    []listener.Loop
+	workers  []*proxy.Worker
+	snapshot *snapshot
+	entrance *listener.Entrance
+	around   *proxy.Surroundings
+
+	acceptors []*listener.Acceptor
+	servers   []*admin.Server
+	state     atomic.Int32
+	quit      chan struct{} // closed by /quitquitquit
+	quitOnce  sync.Once
+}
+
+// The states of a daemon, as Envoy's ServerInfo.State counts them.
+const (
+	live            = 0
+	draining        = 1
+	preInitializing = 2
+)
+
+// New builds everything that a configuration asks for. Nothing is bound and no
+// connection is taken until Run; the access-log files are open. An error leaves
+// nothing behind.
+func New(o Options) (*Daemon, error) {
+	d := &Daemon{options: o, cfg: o.Config, log: o.Log, started: time.Now(), quit: make(chan struct{})}
+	d.state.Store(preInitializing)
+	hosts, err := intercept.NewHosts()
+	if err != nil {
+		return nil, err
+	}
+	d.registry = stats.NewRegistry()
+	d.files = accesslog.NewFiles(d.log)
+	if err := d.build(hosts); err != nil {
+		for _, loop := range d.loops {
+			loop.Close()
+		}
+		d.closeFiles()
+		return nil, err
+	}
+	return d, nil
+}
+
+func (d *Daemon) build(hosts *intercept.Hosts) error {
+	if err := d.makeLoops(); err != nil {
+		return err
+	}
+	unmatched, err := d.files.Logger(d.cfg.AccessLog)
+	if err != nil {
+		return fmt.Errorf("access_log: %w", err)
+	}
+	guard := intercept.NewGuard(hosts)
+	limits := new(listener.Limits)
+	limits.SetMax(d.cfg.Limits.MaxConnections)
+	d.around = &proxy.Surroundings{Guard: guard, Limits: limits, Resets: d.registry.Relay(), Log: d.log, Unmatched: unmatched}
+	for number, loop := range d.loops {
+		d.workers = append(d.workers, proxy.NewWorker(number, loop, d.around))
+	}
+	if d.snapshot, err = d.newSnapshot(); err != nil {
+		return err
+	}
+	d.entrance = &listener.Entrance{Loops: d.loops, Table: d.snapshot.table, Guard: guard, Limits: limits, Log: d.log}
+	d.sample()
+	for _, loop := range d.loops {
+		loop.Shard.Grow(d.registry.Cells()) // the loops do not run yet
+	}
+	return nil
+}
+
+// makeLoops makes the event loops. Background goroutines and the garbage
+// collector get processors of their own, because a busy loop keeps its one
+// while it waits (docs/decisions/0001-event-loops.md).
+func (d *Daemon) makeLoops() error {
+	count := d.cfg.Concurrency
+	if count == 0 {
+		count = runtime.GOMAXPROCS(0) // usable cores, the cgroup's limit included
+	}
+	for number := range count {
+		loop, err := eventloop.New(eventloop.Options{OnPanic: d.panicked})
+		if err != nil {
+			return err
+		}
+		d.loops = append(d.loops, listener.Loop{Loop: loop, Shard: d.registry.NewShard(), Stats: d.registry.Loop(number)})
+	}
+	runtime.GOMAXPROCS(count + 2)
+	return nil
+}
+
+func (d *Daemon) panicked(value any, stack []byte) {
+	d.log.Error("panic on an event loop; it goes on", zap.Any("panic", value), zap.ByteString("stack", stack))
+}
+
+// Run serves until a signal or /quitquitquit ends it, and drains. It returns
+// nil after a drain, complete or not, and an error when it could not start;
+// then nothing was served.
+func (d *Daemon) Run(signals <-chan os.Signal) error {
+	ctx, cancel := context.WithCancel(context.Background())
+	var background sync.WaitGroup
+	defer func() {
+		cancel()
+		background.Wait()
+	}()
+	for _, loop := range d.loops {
+		go loop.Run()
+	}
+	defer d.release()
+	if err := d.open(); err != nil {
+		return err
+	}
+	background.Go(func() {
+		d.around.Guard.Hosts.Keep(ctx, hostsInterval, func(err error) {
+			d.log.Warn("the loop guard goes on with the addresses it knows", zap.Error(err))
+		})
+	})
+	d.state.Store(live)
+	d.log.Info("ready", zap.String("version", d.options.Version), zap.String("configuration", d.options.Source),
+		zap.Int("listeners", len(d.acceptors)/len(d.loops)), zap.Int("loops", len(d.loops)),
+		zap.Duration("after", time.Since(d.started)))
+	d.serve(signals)
+	return nil
+}
+
+// open binds every address; when one cannot be had, none stays bound.
+func (d *Daemon) open() error {
+	if err := d.bind(); err != nil {
+		return err
+	}
+	if err := d.listen(); err != nil {
+		return err
+	}
+	d.warn()
+	return d.accept()
+}
+
+// release ends the loops and closes what is open. Live connections are reset.
+func (d *Daemon) release() {
+	d.closeServers()
+	for number, loop := range d.loops {
+		loop.Do(func() {
+			for _, acceptor := range d.acceptorsOf(number) {
+				acceptor.Close()
+			}
+			d.workers[number].ResetAll()
+		})
+	}
+	for _, loop := range d.loops {
+		loop.Stop()
+	}
+	for _, worker := range d.workers {
+		worker.Close()
+	}
+	d.closeFiles()
+}
+
+func (d *Daemon) closeFiles() {
+	ctx, cancel := context.WithTimeout(context.Background(), logFlushTime)
+	defer cancel()
+	if err := d.files.Close(ctx); err != nil {
+		d.log.Warn("closing the access logs", zap.Error(err))
+	}
+}
+
+// Quit ends Run without a drain. Any thread, any number of times.
+func (d *Daemon) Quit() { d.quitOnce.Do(func() { close(d.quit) }) }

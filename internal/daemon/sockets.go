@@ -1,0 +1,109 @@
+package daemon
+
+import (
+	"errors"
+	"fmt"
+
+	"go.uber.org/zap"
+
+	"github.com/sluiceproxy/sluice/config"
+	"github.com/sluiceproxy/sluice/internal/sock"
+	"github.com/sluiceproxy/sluice/listener"
+)
+
+// errNoListener means that every listener's address family is missing here.
+var errNoListener = errors.New("no listener could be bound")
+
+// bind makes the listening sockets of all loops. Nothing is accepted yet.
+func (d *Daemon) bind() error {
+	wanted := 0
+	for _, ln := range d.snapshot.table.Listeners() {
+		if !ln.Config.Bind {
+			continue
+		}
+		wanted++
+		err := d.bindListener(ln)
+		if ln.Config.Address.Addr().Is6() && ipv6Missing(err) {
+			d.log.Warn("this host has no IPv6; the listener is left out",
+				zap.String("listener", ln.Config.Name), zap.Error(err))
+			continue
+		}
+		if err != nil {
+			return err
+		}
+	}
+	if wanted > 0 && len(d.acceptors) == 0 {
+		return errNoListener
+	}
+	return nil
+}
+
+func ipv6Missing(err error) bool {
+	return errors.Is(err, sock.EAFNOSUPPORT) || errors.Is(err, sock.EADDRNOTAVAIL)
+}
+
+// bindListener makes one socket for each loop. SO_REUSEPORT would let a second
+// daemon of the same user share the port unnoticed, and each would get half of
+// the connections: the address is tried without it first.
+func (d *Daemon) bindListener(ln *listener.Listener) error {
+	if err := sock.Probe(ln.Config.Address); err != nil {
+		return bindError(ln.Config, err)
+	}
+	for number := range d.loops {
+		acceptor, err := listener.NewAcceptor(ln, d.entrance, number)
+		if err != nil {
+			return bindError(ln.Config, err)
+		}
+		d.acceptors = append(d.acceptors, acceptor)
+	}
+	return nil
+}
+
+// bindError says what to do about a socket that could not be made.
+func bindError(cfg *config.Listener, err error) error {
+	hint := ""
+	var failed *sock.Error
+	if errors.As(err, &failed) {
+		port := cfg.Address.Port()
+		switch {
+		case failed.Errno == sock.EADDRINUSE:
+			hint = fmt.Sprintf("; find who holds it with: ss -ltnp 'sport = :%d'", port)
+		case failed.Errno == sock.EADDRNOTAVAIL:
+			hint = "; it is no address of this host: see ip addr"
+		case failed.Op == "IP_TRANSPARENT":
+			hint = "; interception_mode tproxy needs the capability CAP_NET_ADMIN (or CAP_NET_RAW): " +
+				"grant it (setpriv --ambient-caps +net_admin, AmbientCapabilities= in systemd) or use interception_mode redirect"
+		case failed.Errno == sock.EACCES && port < 1024:
+			hint = "; ports below 1024 need the capability CAP_NET_BIND_SERVICE"
+		}
+	}
+	return fmt.Errorf("listener %s: %w%s", cfg.Name, err, hint)
+}
+
+// accept opens all listening sockets.
+func (d *Daemon) accept() error {
+	for number, loop := range d.loops {
+		var failed error
+		loop.Do(func() {
+			for _, acceptor := range d.acceptorsOf(number) {
+				if err := acceptor.Open(); err != nil && failed == nil {
+					failed = fmt.Errorf("listener %s: watching its socket: %w", acceptor.Listener.Config.Name, err)
+				}
+			}
+		})
+		if failed != nil {
+			return failed
+		}
+	}
+	return nil
+}
+
+// acceptorsOf are the acceptors of one loop: each listener has as many as there
+// are loops, in their order.
+func (d *Daemon) acceptorsOf(number int) []*listener.Acceptor {
+	var own []*listener.Acceptor
+	for i := number; i < len(d.acceptors); i += len(d.loops) {
+		own = append(own, d.acceptors[i])
+	}
+	return own
+}
