@@ -1,0 +1,97 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/spf13/cobra"
+	"go.uber.org/zap"
+
+	"github.com/sluiceproxy/sluice/config/native"
+	"github.com/sluiceproxy/sluice/configs"
+	"github.com/sluiceproxy/sluice/internal/daemon"
+)
+
+// embedded is what messages call the configuration inside the binary.
+const embedded = "(embedded sidecar.yaml)"
+
+func newRunCommand(env *env) *cobra.Command {
+	var file string
+	cmd := &cobra.Command{
+		Use:   "run [-c FILE]",
+		Short: "Run the daemon",
+		Long: `Runs the daemon until SIGTERM or SIGINT, which drain; a second one ends it at once.
+Without -c it runs the embedded sidecar: 15001 outbound and 15006 inbound, both
+passing through to where each connection wanted to go.`,
+		Example: "  sluice run\n  sluice run -c /etc/sluice/sluice.yaml --log-level debug",
+		Args:    noArguments,
+	}
+	cmd.Flags().StringVarP(&file, "config", "c", "", "configuration file (environment: SLUICE_CONFIG)")
+	overrides := native.Overrides()
+	for _, o := range overrides {
+		cmd.Flags().StringP(o.Flag, o.Shorthand, "", fmt.Sprintf("%s (environment: %s)", o.Doc, o.Env))
+	}
+	cmd.SetFlagErrorFunc(usageError)
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		options := native.Options{Environ: env.environ(), Flags: map[string]string{}, Prepare: env.prepare}
+		for _, o := range overrides {
+			if flag := cmd.Flags().Lookup(o.Flag); flag.Changed {
+				options.Flags[o.Flag] = flag.Value.String()
+			}
+		}
+		if file == "" {
+			file = env.getenv("SLUICE_CONFIG")
+		}
+		return run(file, options, env)
+	}
+	return cmd
+}
+
+func run(file string, options native.Options, env *env) error {
+	source := file
+	loaded, err := load(file, options)
+	if err != nil {
+		var wrong *native.Error
+		if errors.As(err, &wrong) {
+			fmt.Fprintln(env.stderr, wrong)
+			return &exitError{code: exitFailure}
+		}
+		return err
+	}
+	if source == "" {
+		source = embedded
+	}
+	level := zap.NewAtomicLevel()
+	log := newLog(loaded.Config.Log, level, env.stderr)
+	defer log.Sync()
+
+	// A peer that is gone is told by EPIPE; the signal for it would only cost.
+	signal.Ignore(syscall.SIGPIPE)
+	signals := make(chan os.Signal, 8)
+	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP, syscall.SIGUSR1, syscall.SIGUSR2)
+	defer signal.Stop(signals)
+
+	d, err := daemon.New(daemon.Options{
+		Config:  loaded.Config,
+		Source:  source,
+		Dump:    func() any { return native.ToMap(loaded.Config) },
+		Explain: loaded.Explain,
+		Log:     log,
+		Level:   level,
+		Version: version(),
+	})
+	if err != nil {
+		return err
+	}
+	return d.Run(signals)
+}
+
+func load(file string, options native.Options) (*native.Loaded, error) {
+	if file == "" {
+		return native.Parse(embedded, configs.Sidecar(), options)
+	}
+	return native.Load(file, options)
+}
