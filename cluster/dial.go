@@ -8,24 +8,32 @@ import (
 	"github.com/sluiceproxy/sluice/internal/sock"
 )
 
+// Origin is what Dial must know of the connection that it dials for.
+type Origin struct {
+	Client netip.Addr // whose address transparent_source dials from
+	OnHost bool       // the endpoint is an address of this host
+
+	// Claim is asked for each source address under transparent_source, before
+	// the first packet leaves; false has another port tried.
+	Claim func(source netip.AddrPort) bool
+}
+
 // Dial starts connecting to ep from the configured source and returns without
 // waiting: the socket turns writable when it is done, and sock.TakeError tells
-// how it went. The caller owns fd. client is the downstream connection's
-// source, which transparent_source dials from. onHost says that ep is an
-// address of this host: TCP_USER_TIMEOUT is not set then, and never towards
-// loopback, because nothing gets lost on the way and a slow reader is not a
-// dead one. Errors mean that nothing was sent; Blame says whose fault.
-func (c *Cluster) Dial(ep Endpoint, client netip.Addr, onHost bool) (fd int, err error) {
+// how it went. The caller owns fd. Towards this host and loopback
+// tcp_user_timeout is not set, because nothing gets lost on the way. Errors mean
+// that nothing was sent; Blame says whose fault.
+func (c *Cluster) Dial(ep Endpoint, origin Origin) (fd int, err error) {
 	remote := ep.Address.Addr()
 	o := sock.DialOptions{Keepalive: c.keepalive, Transparent: c.transparent, Mark: c.mark}
-	if !onHost && !remote.IsLoopback() {
+	if !origin.OnHost && !remote.IsLoopback() {
 		o.UserTimeout = c.userTimeout
 	}
 	source := c.source.of(remote)
 	if c.transparent {
-		source = client.Unmap()
+		source, o.Claim = origin.Client.Unmap(), origin.Claim
 		if source.Is4() != remote.Is4() {
-			return -1, fmt.Errorf("cluster %q: dial %s from %s: %w", c.Name, ep.Address, client, ErrSourceFamily)
+			return -1, fmt.Errorf("cluster %q: dial %s from %s: %w", c.Name, ep.Address, source, ErrSourceFamily)
 		}
 	}
 	if source.IsValid() {

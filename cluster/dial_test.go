@@ -45,7 +45,7 @@ func dialTo(t testing.TB, c *Cluster, address string) (int, error) {
 	if !ok {
 		t.Fatalf("no endpoint for %s", address)
 	}
-	return c.Dial(ep, netip.Addr{}, false)
+	return c.Dial(ep, Origin{})
 }
 
 // connect dials, waits and closes the descriptor when the test ends.
@@ -133,7 +133,7 @@ func TestTransparentSource(t *testing.T) {
 	ep, _ := c.Pick(netip.MustParseAddrPort("127.0.0.1:81"), &tried)
 	client := netip.MustParseAddr("203.0.113.7")
 	host.Do(func() {
-		fd, err := c.Dial(ep, client, true)
+		fd, err := c.Dial(ep, Origin{Client: client, OnHost: true})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -145,7 +145,7 @@ func TestTransparentSource(t *testing.T) {
 	if got := accept(t, l); got != client {
 		t.Errorf("the server sees %s, want %s", got, client)
 	}
-	_, err := c.Dial(ep, netip.MustParseAddr("fd00::1"), true)
+	_, err := c.Dial(ep, Origin{Client: netip.MustParseAddr("fd00::1"), OnHost: true})
 	if !errors.Is(err, ErrSourceFamily) || Blame(err) != HostAtFault {
 		t.Errorf("IPv6 client towards IPv4: %v, blamed on %s", err, Blame(err))
 	}
@@ -324,7 +324,7 @@ func TestSocketOptions(t *testing.T) {
 			var tried Tried
 			ep, _ := c.Pick(netip.MustParseAddrPort(tc.address), &tried)
 			host.Do(func() {
-				fd, err := c.Dial(ep, netip.Addr{}, tc.onHost)
+				fd, err := c.Dial(ep, Origin{OnHost: tc.onHost})
 				if err != nil {
 					t.Fatal(err)
 				}

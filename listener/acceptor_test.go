@@ -1,6 +1,7 @@
 package listener
 
 import (
+	"fmt"
 	"net"
 	"net/netip"
 	"sync"
@@ -14,6 +15,7 @@ import (
 	"github.com/sluiceproxy/sluice/internal/eventloop"
 	"github.com/sluiceproxy/sluice/internal/sock"
 	"github.com/sluiceproxy/sluice/internal/stats"
+	"github.com/sluiceproxy/sluice/internal/testnet"
 )
 
 // door is two running loops and one listener on 127.0.0.1, whose connections
@@ -117,19 +119,18 @@ func (d *door) connect(addr netip.AddrPort) net.Conn {
 }
 
 // wait waits until n connections were served and returns them.
-func (d *door) wait(n int) []service {
+func (d *door) wait(n int) (served []service) {
 	d.t.Helper()
-	for deadline := time.Now().Add(10 * time.Second); ; <-time.After(time.Millisecond) {
+	testnet.Eventually(d.t, 10*time.Second, func() error {
 		d.mu.Lock()
-		served := append([]service(nil), d.served...)
-		d.mu.Unlock()
-		if len(served) >= n {
-			return served
+		defer d.mu.Unlock()
+		served = append(served[:0], d.served...)
+		if len(served) < n {
+			return fmt.Errorf("%d connections were served, want %d", len(served), n)
 		}
-		if time.Now().After(deadline) {
-			d.t.Fatalf("%d connections were served within 10 s, want %d", len(served), n)
-		}
-	}
+		return nil
+	})
+	return served
 }
 
 func (d *door) counted(c stats.Counter) uint64 {

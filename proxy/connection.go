@@ -17,7 +17,7 @@ import (
 )
 
 // interest is what both sockets are watched for, once and for all.
-const interest = sock.Readable | sock.Writable | sock.PeerShut | sock.EdgeTriggered
+const interest = sock.Readable | sock.Urgent | sock.Writable | sock.PeerShut | sock.EdgeTriggered
 
 // The tags of a connection's watches.
 const (

@@ -11,9 +11,6 @@ import (
 	"github.com/sluiceproxy/sluice/proxy/relay"
 )
 
-// portTries is how often another port is tried under a client's address.
-const portTries = 16
-
 // dialling is a connection's search for an endpoint that answers.
 type dialling struct {
 	tried    cluster.Tried
@@ -22,7 +19,6 @@ type dialling struct {
 	local    netip.AddrPort // of the upstream socket
 	claimed  bool           // the downstream connection is noted, see claim
 	began    int64          // loop time of the current attempt
-	errno    sock.Errno     // of the last failed one
 	timedOut bool           // the last failed one
 }
 
@@ -77,29 +73,33 @@ func (c *Connection) dialEndpoint() bool {
 //
 // Under a client's own address the kernel may choose a port from which that
 // client has a connection to the same destination already: it knows only its
-// own sockets' ports. Both would then be the same to TCP, and the new one would
-// never be answered. So the clients' connections are noted too, and another port
-// is tried.
+// own sockets' ports. To TCP both would be one connection, and end each other.
+// So the clients' connections are noted too, and such a port is not claimed.
 func (c *Connection) connect() (int, error) {
 	d, guard := &c.dialling, c.worker.around.Guard
-	transparent := c.cluster().Transparent()
-	if transparent && !d.claimed {
+	origin := cluster.Origin{Client: c.peer.Addr(), OnHost: guard.Hosts.Has(d.endpoint.Address.Addr())}
+	if !c.cluster().Transparent() {
+		fd, err := c.cluster().Dial(d.endpoint, origin)
+		if err == nil {
+			d.local = sock.LocalAddr(fd)
+			guard.Dialed(d.local, d.endpoint.Address, c.trail)
+		}
+		return fd, err
+	}
+	if !d.claimed {
 		d.claimed = guard.Dialed(c.peer, c.destination, c.trail)
 	}
-	onHost := guard.Hosts.Has(d.endpoint.Address.Addr())
-	for range portTries {
-		fd, err := c.cluster().Dial(d.endpoint, c.peer.Addr(), onHost)
-		if err != nil {
-			return -1, err
-		}
-		d.local = sock.LocalAddr(fd)
-		if guard.Dialed(d.local, d.endpoint.Address, c.trail) || !transparent {
-			return fd, nil
-		}
-		sock.Close(fd)
+	claimed := false
+	origin.Claim = func(source netip.AddrPort) bool {
+		d.local = source
+		claimed = guard.Dialed(source, d.endpoint.Address, c.trail)
+		return claimed
 	}
-	return -1, fmt.Errorf("%w: %d ports of %s were tried for %s, and the client uses each itself",
-		cluster.ErrSourcePorts, portTries, c.peer.Addr(), d.endpoint.Address)
+	fd, err := c.cluster().Dial(d.endpoint, origin)
+	if err != nil && claimed {
+		guard.Closed(d.local, d.endpoint.Address)
+	}
+	return fd, err
 }
 
 // unclaim forgets what connect noted of the downstream connection.
@@ -180,8 +180,10 @@ func (c *Connection) hangUp() {
 	c.state = opening
 }
 
+// closeUpstream gives an attempt up, by RST: the endpoint may have accepted
+// already, and must not take that for a connection that ended well.
 func (c *Connection) closeUpstream() {
-	sock.Close(c.fds[relay.Upstream])
+	sock.Reset(c.fds[relay.Upstream])
 	c.forgetUpstream()
 }
 

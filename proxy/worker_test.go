@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"errors"
 	"io"
 	"net"
 	"net/netip"
@@ -18,6 +19,7 @@ import (
 	"github.com/sluiceproxy/sluice/internal/eventloop"
 	"github.com/sluiceproxy/sluice/internal/sock"
 	"github.com/sluiceproxy/sluice/internal/stats"
+	"github.com/sluiceproxy/sluice/internal/testnet"
 	"github.com/sluiceproxy/sluice/listener"
 )
 
@@ -112,12 +114,12 @@ func (w *workbench) connect(chains *Chains) net.Conn {
 
 func (w *workbench) eventually(what string, holds func() bool) {
 	w.t.Helper()
-	for deadline := time.Now().Add(10 * time.Second); !holds(); {
-		if time.Now().After(deadline) {
-			w.t.Fatalf("not within 10 s: %s", what)
+	testnet.Eventually(w.t, 10*time.Second, func() error {
+		if !holds() {
+			return errors.New(what)
 		}
-		<-time.After(time.Millisecond)
-	}
+		return nil
+	})
 }
 
 func (w *workbench) echoes(client net.Conn, text string) {

@@ -3,11 +3,13 @@ package rules
 // Family is an address family: each has its own tables, tools and routes.
 type Family int
 
+// The families.
 const (
 	IPv4 Family = 4
 	IPv6 Family = 6
 )
 
+// String is IPv4 or IPv6, for people.
 func (f Family) String() string {
 	if f == IPv6 {
 		return "IPv6"

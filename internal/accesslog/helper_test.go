@@ -2,6 +2,8 @@ package accesslog
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -10,6 +12,7 @@ import (
 	"time"
 
 	"github.com/sluiceproxy/sluice/config"
+	"github.com/sluiceproxy/sluice/internal/testnet"
 	"go.uber.org/zap"
 	"go.uber.org/zap/zaptest/observer"
 )
@@ -70,11 +73,12 @@ func newTestLogger(t testing.TB, files *Files, logs ...config.AccessLog) *Logger
 
 func waitFor(t *testing.T, what string, condition func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(10 * time.Second); !condition(); time.Sleep(time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatalf("waited in vain: %s", what)
+	testnet.Eventually(t, 10*time.Second, func() error {
+		if !condition() {
+			return errors.New(what)
 		}
-	}
+		return nil
+	})
 }
 
 func content(path string) string {
@@ -88,11 +92,12 @@ func content(path string) string {
 // waitContent waits until the file holds exactly want.
 func waitContent(t *testing.T, path, want string) {
 	t.Helper()
-	for deadline := time.Now().Add(10 * time.Second); content(path) != want; time.Sleep(time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatalf("%s holds %q, want %q", filepath.Base(path), content(path), want)
+	testnet.Eventually(t, 10*time.Second, func() error {
+		if got := content(path); got != want {
+			return fmt.Errorf("%s holds %q, want %q", filepath.Base(path), got, want)
 		}
-	}
+		return nil
+	})
 }
 
 func lines(s string) []string { return strings.Split(strings.TrimSuffix(s, "\n"), "\n") }

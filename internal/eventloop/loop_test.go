@@ -105,6 +105,27 @@ func TestAgainIsFair(t *testing.T) {
 	})
 }
 
+// Again needs nobody else to wake the loop.
+func TestAgainAlone(t *testing.T) {
+	l := running(t, Options{})
+	done := make(chan struct{})
+	turns := 0
+	var w Watch
+	h := &fake{events: func(_, _ uint32) {
+		if turns++; turns == 10_000 {
+			close(done)
+			return
+		}
+		l.Again(w, 0)
+	}}
+	fd := signal(t)
+	do(t, l, func() {
+		w = watch(t, l, fd, h, 0)
+		l.Again(w, 0)
+	})
+	receive(t, "the last turn", done)
+}
+
 // An idle loop is inside epoll_wait(2) without a timeout, or with that of its
 // next timer: it cannot use CPU time. /proc/PID/task/TID/syscall tells.
 func TestIdleLoopSleeps(t *testing.T) {

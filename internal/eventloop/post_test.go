@@ -115,6 +115,23 @@ func TestStop(t *testing.T) {
 	}
 }
 
+func TestCloseOfLoopThatNeverRan(t *testing.T) {
+	before := openDescriptors(t)
+	l, err := New(Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.Post(func() { t.Error("a function ran on a loop that did not") })
+	l.Close()
+	if l.Do(func() {}) {
+		t.Error("Do says it ran something")
+	}
+	l.Stop()
+	if now := openDescriptors(t); now != before {
+		t.Errorf("%d descriptors before, %d after", before, now)
+	}
+}
+
 func BenchmarkPost(b *testing.B) {
 	l := running(b, Options{})
 	fn := func() {}

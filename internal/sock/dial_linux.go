@@ -8,6 +8,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// claimTries is how many ports are offered to DialOptions.Claim.
+const claimTries = 16
+
 // DialOptions are what an upstream socket is made with.
 type DialOptions struct {
 	// Source is the address to dial from; the zero AddrPort leaves it to the
@@ -17,6 +20,9 @@ type DialOptions struct {
 	Source      netip.AddrPort
 	Transparent bool   // Source may be an address that is not this host's
 	Mark        uint32 // SO_MARK in socket(7), for routing and firewalls; 0 = none
+	// Claim, if given, is asked for each source address that the kernel chose,
+	// before the first packet leaves; false has another port tried.
+	Claim       func(source netip.AddrPort) bool
 	Keepalive   Keepalive
 	UserTimeout time.Duration // how long a peer may acknowledge nothing; 0 = the kernel's default
 }
@@ -26,20 +32,70 @@ type DialOptions struct {
 // The caller owns the descriptor. Errors are *Error and mean that nothing was
 // sent.
 func Dial(remote netip.AddrPort, o *DialOptions) (int, error) {
+	if o.Claim != nil {
+		return dialClaimed(remote, o)
+	}
+	fd, err := prepare(remote, o)
+	if err != nil {
+		return -1, err
+	}
+	return connect(fd, remote)
+}
+
+// dialClaimed is Dial for sockets whose port must please somebody before the
+// first packet leaves. Refused sockets are held until one pleases, so that the
+// kernel does not choose their ports again.
+func dialClaimed(remote netip.AddrPort, o *DialOptions) (int, error) {
+	var refused [claimTries]int
+	for try := range claimTries {
+		fd, err := prepare(remote, o)
+		if err == nil && o.Claim(LocalAddr(fd)) {
+			closeAll(refused[:try])
+			return connect(fd, remote)
+		}
+		if err != nil {
+			closeAll(refused[:try])
+			return -1, err
+		}
+		refused[try] = fd
+	}
+	closeAll(refused[:])
+	return -1, &Error{"claim a port for", o.Source, EADDRNOTAVAIL}
+}
+
+func closeAll(fds []int) {
+	for _, fd := range fds {
+		Close(fd)
+	}
+}
+
+// prepare makes a socket that is ready to connect to remote.
+func prepare(remote netip.AddrPort, o *DialOptions) (int, error) {
 	var sa sockaddr
 	family := sa.set(remote)
 	fd, errno := socket(family)
 	if errno != 0 {
 		return -1, &Error{"socket for", remote, errno}
 	}
-	if err := dial(fd, family, remote, &sa, o); err != nil {
+	if err := setDialOptions(fd, family, remote, o); err != nil {
 		Close(fd)
 		return -1, err
 	}
 	return fd, nil
 }
 
-func dial(fd, family int, remote netip.AddrPort, sa *sockaddr, o *DialOptions) error {
+func connect(fd int, remote netip.AddrPort) (int, error) {
+	var sa sockaddr
+	sa.set(remote)
+	_, _, errno := unix.RawSyscall(unix.SYS_CONNECT, uintptr(fd), uintptr(unsafe.Pointer(&sa.raw)), uintptr(sa.len))
+	if errno != 0 && errno != unix.EINPROGRESS {
+		Close(fd)
+		return -1, &Error{"connect", remote, errno}
+	}
+	return fd, nil
+}
+
+func setDialOptions(fd, family int, remote netip.AddrPort, o *DialOptions) error {
 	if errno := setStream(fd, o.Keepalive, o.UserTimeout); errno != 0 {
 		return &Error{"TCP options for", remote, errno}
 	}
@@ -49,13 +105,7 @@ func dial(fd, family int, remote netip.AddrPort, sa *sockaddr, o *DialOptions) e
 		}
 	}
 	if o.Source.Addr().IsValid() {
-		if err := bindSource(fd, family, o); err != nil {
-			return err
-		}
-	}
-	_, _, errno := unix.RawSyscall(unix.SYS_CONNECT, uintptr(fd), uintptr(unsafe.Pointer(&sa.raw)), uintptr(sa.len))
-	if errno != 0 && errno != unix.EINPROGRESS {
-		return &Error{"connect", remote, errno}
+		return bindSource(fd, family, o)
 	}
 	return nil
 }
@@ -66,7 +116,13 @@ func bindSource(fd, family int, o *DialOptions) error {
 			return &Error{"IP_TRANSPARENT", o.Source, errno}
 		}
 	}
-	if o.Source.Port() == 0 {
+	if o.Claim != nil {
+		// The port is chosen now. Sockets that are not listening share one as
+		// long as their destinations differ, and pass over TIME_WAIT.
+		if errno := setInt(fd, unix.SOL_SOCKET, unix.SO_REUSEADDR, 1); errno != 0 {
+			return &Error{"SO_REUSEADDR", o.Source, errno}
+		}
+	} else if o.Source.Port() == 0 {
 		// The option lives at level IP for both families, see ip(7).
 		if errno := setInt(fd, unix.IPPROTO_IP, unix.IP_BIND_ADDRESS_NO_PORT, 1); errno != 0 {
 			return &Error{"IP_BIND_ADDRESS_NO_PORT", o.Source, errno}

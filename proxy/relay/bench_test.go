@@ -95,7 +95,7 @@ func BenchmarkBulk(b *testing.B) {
 			const size = 16 << 20
 			b.SetBytes(size)
 			b.ReportAllocs()
-			part := make([]byte, 1<<20)
+			part, into := make([]byte, 1<<20), make([]byte, 1<<20)
 			for b.Loop() {
 				go func() {
 					for left := size; left > 0; {
@@ -108,7 +108,6 @@ func BenchmarkBulk(b *testing.B) {
 				}()
 				done := make(chan struct{})
 				go func() {
-					into := make([]byte, 1<<20)
 					for left := size; left > 0; {
 						n, errno := sock.Read(r.ends[Upstream].fd, into)
 						if errno != 0 && !waits(r.ends[Upstream].fd, unix.POLLIN, errno) {

@@ -104,15 +104,15 @@ func TestResetBehindSlowReader(t *testing.T) {
 		if !r.relay.Rearm() {
 			t.Error("a waiting reset must ask for the timer")
 		}
-		for range 100 { // a slow reader: it is let finish as long as it takes some
-			r.now += deliverTime / 2
-			r.until("a byte", func() bool { return r.read(peer, 16<<10) > 0 || r.ends[peer].over })
+		for r.status != Finished { // a slow reader is waited for as long as it takes some
+			before := sock.Unsent(r.sockets[peer])
+			r.until("bytes that make room for more", func() bool {
+				r.read(peer, 4<<10)
+				return sock.Unsent(r.sockets[peer]) != before || r.ends[peer].over
+			})
+			r.now += deliverTime * 9 / 10
 			r.status = r.relay.OnTimer(r.now)
 			r.turn(0)
-			r.settled()
-			if r.status == Finished {
-				break
-			}
 		}
 		r.readToEnd(peer)
 		r.finish()

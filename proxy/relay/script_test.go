@@ -23,7 +23,7 @@ func play(t *testing.T, script []byte) {
 	}
 	options := rigOptions{
 		engine:  []string{"", "copy", "splice"}[script[0]%3],
-		buffers: []int{0, 4 << 10, 32 << 10, 256 << 10}[script[1]%4],
+		buffers: []int{0, 16 << 10, 64 << 10, 256 << 10}[script[1]%4],
 	}
 	r := newRig(t, options)
 	var m model
@@ -32,7 +32,7 @@ func play(t *testing.T, script []byte) {
 	}
 	for _, side := range []Side{Downstream, Upstream} {
 		if !m.finned[side] && !m.reset[side] {
-			r.fin(side)
+			sock.CloseWrite(r.ends[side].fd) // fails where the other side's reset has come
 			m.finned[side] = true
 		}
 	}
@@ -78,12 +78,12 @@ func (r *rig) act(m *model, side Side, action byte) {
 			r.turn(1)
 		}
 	case 7:
-		r.finish1(m, side, action>>3)
+		r.endSide(m, side, action>>3)
 	}
 }
 
-// finish1 ends a side: by FIN, or seldom by RST.
-func (r *rig) finish1(m *model, side Side, how byte) {
+// endSide ends a side: by FIN, or seldom by RST.
+func (r *rig) endSide(m *model, side Side, how byte) {
 	switch {
 	case m.reset[side]:
 	case how < 2:
@@ -92,7 +92,7 @@ func (r *rig) finish1(m *model, side Side, how byte) {
 		r.reset(side)
 	case how < 8 && !m.finned[side]:
 		m.finned[side] = true
-		r.fin(side)
+		sock.CloseWrite(r.ends[side].fd)
 	}
 }
 
@@ -136,7 +136,7 @@ func (r *rig) expectModel(m *model) {
 }
 
 func TestRandomScripts(t *testing.T) {
-	for seed := range uint64(400) {
+	for seed := range uint64(200) {
 		random := rand.New(rand.NewPCG(seed, 7))
 		script := make([]byte, 2+random.IntN(150))
 		for i := range script {

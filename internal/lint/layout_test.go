@@ -1,0 +1,105 @@
+package lint
+
+// module is the path that our own imports begin with.
+const module = "github.com/sluiceproxy/sluice"
+
+// layout states which of our packages each package may import. Arrows point
+// from the assembly (cmd, daemon) down to config and sock, never up or in a
+// circle; docs/architecture.md draws them. A package that stands here without
+// being there, or the reverse, fails the test.
+func layout() map[string][]string {
+	loops := []string{"internal/accesslog", "internal/eventloop", "internal/sock", "internal/stats"}
+	return map[string][]string{
+		// Knows no front door and no engine: everything else speaks through it.
+		"config":        {},
+		"config/native": {"config"},
+		"configs":       {},
+
+		"intercept":       {"internal/sock"},
+		"intercept/rules": {"internal/sock"},
+
+		"listener":    with(loops, "config", "intercept"),
+		"cluster":     with(loops, "config"),
+		"proxy":       with(loops, "config", "intercept", "listener", "cluster", "proxy/relay"),
+		"proxy/relay": {"internal/eventloop", "internal/sock", "internal/stats"},
+
+		// Sees the daemon through a struct of functions, so that it serves
+		// whatever daemon there is.
+		"admin": with(loops, "config"),
+
+		"internal/accesslog": {"config"},
+		"internal/eventloop": {"internal/sock"},
+		"internal/sock":      {},
+		"internal/stats":     {},
+
+		"internal/daemon": with(loops, "admin", "cluster", "config", "intercept", "listener", "proxy"),
+		"cmd/sluice":      {"config", "config/native", "configs", "intercept/rules", "internal/daemon"},
+
+		// Shows sluice as a user sees it: as a program.
+		"demo":             {"internal/testnet"},
+		"internal/testnet": {},
+		"internal/lint":    {},
+		"test":             {"internal/testnet"},
+	}
+}
+
+func with(base []string, more ...string) []string {
+	return append(append([]string(nil), base...), more...)
+}
+
+// forTests are packages that every test may import besides what its package
+// may.
+func forTests() []string {
+	return []string{"config", "config/native", "configs", "internal/testnet"}
+}
+
+// fence is an import that only some packages may have, outside of tests.
+type fence struct {
+	imports string // a package path, or the beginning of some up to a slash
+	by      []string
+	why     string
+}
+
+// fences also lists every module that we depend on: a new one is a decision,
+// made here and with a reason in docs/decisions when it is a big one.
+func fences() []fence {
+	return []fence{
+		{"golang.org/x/sys", []string{"internal/sock", "internal/testnet"},
+			"raw system calls have one home, internal/sock, where descriptors have one owner"},
+		{"syscall", []string{"internal/sock", "internal/testnet"},
+			"raw system calls have one home, internal/sock; elsewhere only the names of signals and of a child's credentials may be used"},
+		{"unsafe", []string{"internal/sock"}, "only raw system calls need it"},
+		{"net/http", []string{"admin", "internal/daemon", "internal/stats", "cmd/sluice", "demo"},
+			"HTTP is for admin and scrapes; sluice relays bytes and does not look at them"},
+		{"os/exec", []string{"intercept/rules", "cmd/sluice", "internal/testnet", "demo"},
+			"the daemon starts no programs"},
+
+		{"github.com/spf13/viper", []string{"config/native"}, "nothing behind config knows where it came from"},
+		{"github.com/go-viper/mapstructure", []string{"config/native"}, "nothing behind config knows where it came from"},
+		{"go.yaml.in/yaml", []string{"config/native"}, "nothing behind config knows where it came from"},
+		{"github.com/spf13/cobra", []string{"cmd/sluice"}, "commands are cmd's"},
+		{"github.com/spf13/pflag", []string{"cmd/sluice"}, "flags are cmd's"},
+		{"github.com/prometheus", []string{"internal/stats"}, "counting must not cost what a metrics library costs"},
+		{"google.golang.org/protobuf", []string{"internal/stats"}, "it comes with Prometheus's model only"},
+		{"github.com/gaissmai/bart", []string{"listener"}, "longest-prefix tables belong to the filter chain index"},
+		{"go.uber.org/goleak", []string{"internal/testnet"}, "it is for tests"},
+		{"go.uber.org/zap", []string{"admin", "cmd/sluice", "internal/accesslog", "internal/daemon", "listener", "proxy"},
+			"other packages return errors and leave it to these whether to log them"},
+	}
+}
+
+// onLoops are the packages whose code runs on event loops.
+func onLoops() []string {
+	return []string{"internal/eventloop", "internal/sock", "listener", "proxy", "proxy/relay"}
+}
+
+// offLoops are imports that code on event loops must not have, outside of
+// tests.
+func offLoops() map[string]string {
+	const goroutines = "nothing on a loop waits for goroutines; post to the loop instead"
+	return map[string]string{
+		"net":     "its sockets belong to the Go poller, which blocks goroutines; use internal/sock",
+		"context": goroutines,
+		"os":      "files block a loop",
+	}
+}
