@@ -43,6 +43,11 @@ type Entrance struct {
 	Guard  *intercept.Guard
 	Limits *Limits
 	Log    *zap.Logger
+
+	// Descriptors is how many of the process's descriptors connections may
+	// use, so that the admin API still answers when they have used them up.
+	// 0 = all.
+	Descriptors int
 }
 
 // Acceptor is one listening socket on one loop. Its methods are for the loop's
@@ -122,6 +127,13 @@ func (a *Acceptor) acceptBurst() bool {
 		conn, peer, errno := sock.Accept(a.fd)
 		switch errno {
 		case 0:
+			// The kernel gives the lowest free number.
+			if most := a.entrance.Descriptors; most > 0 && conn >= most {
+				a.loop.Shard.Inc(a.Listener.Stats.AcceptErrors)
+				sock.Reset(conn)
+				a.pause()
+				return false
+			}
 			a.take(a.accepted(conn, peer))
 		case sock.EAGAIN:
 			return false

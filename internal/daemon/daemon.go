@@ -104,7 +104,8 @@ func (d *Daemon) build(hosts *intercept.Hosts) error {
 	if d.snapshot, err = d.newSnapshot(); err != nil {
 		return err
 	}
-	d.entrance = &listener.Entrance{Loops: d.loops, Table: d.snapshot.table, Guard: guard, Limits: limits, Log: d.log}
+	d.entrance = &listener.Entrance{Loops: d.loops, Table: d.snapshot.table, Guard: guard, Limits: limits, Log: d.log,
+		Descriptors: connectionDescriptors()}
 	d.sample()
 	for _, loop := range d.loops {
 		loop.Shard.Grow(d.registry.Cells()) // the loops do not run yet
