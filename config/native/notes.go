@@ -89,7 +89,7 @@ var notes = map[string]note{
 	"Cluster.Endpoints":              {doc: "Endpoints of a static cluster."},
 	"Cluster.CircuitBreakers":        {doc: "Limits of this cluster."},
 	"Cluster.TCPKeepalive":           {doc: "Keepalive of upstream connections."},
-	"Cluster.TCPUserTimeout":         {doc: "How long sent bytes may stay unacknowledged (TCP_USER_TIMEOUT); 0s = the kernel's own. Never set towards loopback."},
+	"Cluster.TCPUserTimeout":         {doc: "How long a peer may acknowledge nothing before it is given up; 0s = the kernel's own quarter of an hour. Not set towards this host's own addresses."},
 	"Endpoint.Address":               {doc: "IP:port.", required: true},
 	"Endpoint.Weight":                {doc: "Share of connections, relative to the other endpoints."},
 	"CircuitBreakers.MaxConnections": {doc: "Upstream connections, those being dialled included."},
