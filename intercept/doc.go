@@ -4,5 +4,5 @@
 // themselves are in intercept/rules.
 //
 //	destination, err := intercept.Redirect.OriginalDestination(fd, peer)
-//	if guard.Loops(listener, peer, destination) { ... }
+//	if guard.Trail(peer, destination).Has(listener) { ... } // our own connection, for the second time
 package intercept

@@ -18,6 +18,11 @@ import (
 // dialled. That it came through another listener before is no loop: a pod that
 // calls itself by its own address passes outbound capture and then inbound.
 //
+// The source port of a dialled connection is known only when connect(2) has
+// returned, and by then another loop may have accepted it. So a dial is announced
+// first, by its destination (Begin), and who accepts a connection to the same
+// destination meanwhile looks again a moment later (Trail's sure).
+//
 // A Guard serves all loops; its methods may be called from any thread.
 type Guard struct {
 	Hosts *Hosts
@@ -28,6 +33,8 @@ type Guard struct {
 	// and destination (a map without pointers costs the garbage collector
 	// nothing), and the listeners that each has come through.
 	own map[uint64]Trail
+	// begun counts announced dials, by a hash of the destination.
+	begun map[uint64]int
 }
 
 // Trail is the set of listeners that a connection came through, by ordinal.
@@ -42,13 +49,46 @@ func (t Trail) Has(listener int) bool { return t&(1<<(uint(listener)%64)) != 0 }
 
 // NewGuard makes a guard that asks hosts for this host's addresses.
 func NewGuard(hosts *Hosts) *Guard {
-	return &Guard{Hosts: hosts, seed: maphash.MakeSeed(), own: make(map[uint64]Trail)}
+	return &Guard{Hosts: hosts, seed: maphash.MakeSeed(), own: make(map[uint64]Trail), begun: make(map[uint64]int)}
 }
 
-// Dialed notes a connection from one address to another, with the trail of the
-// downstream one. The caller calls Closed with the same addresses later. false:
-// there is such a connection already, and nothing was noted.
-func (g *Guard) Dialed(from, to netip.AddrPort, trail Trail) bool {
+// Begin announces a dial. The caller calls Landed or Failed next.
+func (g *Guard) Begin(to netip.AddrPort) {
+	key := g.key(netip.AddrPort{}, to)
+	g.mu.Lock()
+	g.begun[key]++
+	g.mu.Unlock()
+}
+
+// Landed notes the connection that an announced dial has made, with the trail of
+// the downstream one. The caller calls Closed with the same addresses later.
+func (g *Guard) Landed(from, to netip.AddrPort, trail Trail) {
+	key := g.key(from, to)
+	g.mu.Lock()
+	g.own[key] = trail
+	g.end(to)
+	g.mu.Unlock()
+}
+
+// Failed notes that an announced dial has made no connection.
+func (g *Guard) Failed(to netip.AddrPort) {
+	g.mu.Lock()
+	g.end(to)
+	g.mu.Unlock()
+}
+
+// end takes an announcement back. The lock is held.
+func (g *Guard) end(to netip.AddrPort) {
+	key := g.key(netip.AddrPort{}, to)
+	if g.begun[key]--; g.begun[key] <= 0 {
+		delete(g.begun, key)
+	}
+}
+
+// Claim notes a connection whose source is known before it is made, so that it
+// needs no announcement. The caller calls Closed later. false: there is such a
+// connection already, and nothing was noted.
+func (g *Guard) Claim(from, to netip.AddrPort, trail Trail) bool {
 	key := g.key(from, to)
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -59,7 +99,7 @@ func (g *Guard) Dialed(from, to netip.AddrPort, trail Trail) bool {
 	return true
 }
 
-// Closed forgets a connection.
+// Closed forgets a connection that Landed or Claim has noted.
 func (g *Guard) Closed(from, to netip.AddrPort) {
 	key := g.key(from, to)
 	g.mu.Lock()
@@ -67,19 +107,24 @@ func (g *Guard) Closed(from, to netip.AddrPort) {
 	g.mu.Unlock()
 }
 
-// Trail is what Dialed noted of the connection that peer makes to destination,
-// and empty for connections of others.
-func (g *Guard) Trail(peer, destination netip.AddrPort) Trail {
-	key := g.key(peer, destination)
+// Trail is what was noted of the connection that peer makes to destination, and
+// empty for connections of others. Not sure: a dial to that destination is under
+// way, and may be this one.
+func (g *Guard) Trail(peer, destination netip.AddrPort) (trail Trail, sure bool) {
+	key, announced := g.key(peer, destination), g.key(netip.AddrPort{}, destination)
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	return g.own[key]
+	trail, noted := g.own[key]
+	return trail, noted || g.begun[announced] == 0
 }
 
 func (g *Guard) key(source, destination netip.AddrPort) uint64 {
 	var tuple [36]byte
-	from, to := source.Addr().As16(), destination.Addr().As16()
-	copy(tuple[:], from[:])
+	if source.IsValid() {
+		from := source.Addr().As16()
+		copy(tuple[:], from[:])
+	}
+	to := destination.Addr().As16()
 	copy(tuple[16:], to[:])
 	tuple[32], tuple[33] = byte(source.Port()>>8), byte(source.Port())
 	tuple[34], tuple[35] = byte(destination.Port()>>8), byte(destination.Port())

@@ -13,8 +13,8 @@ func TestGuardForgets(t *testing.T) {
 	g := NewGuard(nil)
 	from, to := netip.MustParseAddrPort("10.4.0.5:40000"), netip.MustParseAddrPort("10.4.1.12:9080")
 	trail := Trail(0).With(3)
-	g.Dialed(from, to, trail)
-	if got := g.Trail(from, to); got != trail {
+	g.Claim(from, to, trail)
+	if got, _ := g.Trail(from, to); got != trail {
 		t.Errorf("trail is %b, want %b", got, trail)
 	}
 	for name, other := range map[string][2]netip.AddrPort{
@@ -22,12 +22,12 @@ func TestGuardForgets(t *testing.T) {
 		"another port":   {netip.AddrPortFrom(from.Addr(), 40001), to},
 		"another target": {from, netip.AddrPortFrom(to.Addr(), 80)},
 	} {
-		if got := g.Trail(other[0], other[1]); got != 0 {
+		if got, _ := g.Trail(other[0], other[1]); got != 0 {
 			t.Errorf("%s has the trail %b, want none", name, got)
 		}
 	}
 	g.Closed(from, to)
-	if got := g.Trail(from, to); got != 0 {
+	if got, _ := g.Trail(from, to); got != 0 {
 		t.Errorf("closed connection has the trail %b", got)
 	}
 	if len(g.own) != 0 {
@@ -40,9 +40,36 @@ func TestGuardForgets(t *testing.T) {
 func TestGuardKnowsMappedAddresses(t *testing.T) {
 	g := NewGuard(nil)
 	to := netip.MustParseAddrPort("10.4.1.12:9080")
-	g.Dialed(netip.MustParseAddrPort("[::ffff:10.4.0.5]:40000"), to, Trail(0).With(1))
-	if g.Trail(netip.MustParseAddrPort("10.4.0.5:40000"), to) == 0 {
+	g.Claim(netip.MustParseAddrPort("[::ffff:10.4.0.5]:40000"), to, Trail(0).With(1))
+	if trail, _ := g.Trail(netip.MustParseAddrPort("10.4.0.5:40000"), to); trail == 0 {
 		t.Error("the mapped form of the address is taken for another")
+	}
+}
+
+// While a dial is announced, a connection to its destination may be that one.
+func TestGuardIsNotSureWhileADialIsUnderWay(t *testing.T) {
+	g := NewGuard(nil)
+	from, to := netip.MustParseAddrPort("10.4.0.5:40000"), netip.MustParseAddrPort("10.4.1.12:9080")
+	other := netip.MustParseAddrPort("10.4.0.5:50000")
+	sure := func(peer, destination netip.AddrPort) bool {
+		_, sure := g.Trail(peer, destination)
+		return sure
+	}
+	g.Begin(to)
+	g.Begin(to)
+	if sure(from, to) {
+		t.Error("sure of a connection to where a dial is under way")
+	}
+	if !sure(from, netip.AddrPortFrom(to.Addr(), 80)) {
+		t.Error("not sure of a connection to where nobody dials")
+	}
+	g.Landed(from, to, Trail(0).With(1))
+	if !sure(from, to) || sure(other, to) {
+		t.Error("the dial that has landed is known, the other is still under way")
+	}
+	g.Failed(to)
+	if !sure(other, to) || len(g.begun) != 0 {
+		t.Error("not sure although no dial is under way")
 	}
 }
 

@@ -23,6 +23,10 @@ const (
 	// backOff is the pause after an accept that failed for want of a resource.
 	backOff = 100 * time.Millisecond
 
+	// recogniseTime bounds the wait for a dial that another loop has announced:
+	// connect does not block, but its thread may lose the processor.
+	recogniseTime = int64(100 * time.Millisecond)
+
 	// A loop hands a new connection over when it carries more than the least
 	// loaded one by this number and by this share.
 	handOverMargin = 8
@@ -134,7 +138,7 @@ func (a *Acceptor) acceptBurst() bool {
 				a.pause()
 				return false
 			}
-			a.take(a.accepted(conn, peer))
+			a.enter(conn, peer)
 		case sock.EAGAIN:
 			return false
 		case sock.EMFILE, sock.ENFILE:
@@ -142,38 +146,60 @@ func (a *Acceptor) acceptBurst() bool {
 			a.turnAway()
 			a.pause()
 			return false
-		case sock.ENOBUFS, sock.ENOMEM:
+		case sock.ECONNABORTED, sock.EINTR:
+			// That one died in the queue: the next one is not to blame.
+			a.loop.Shard.Inc(a.Listener.Stats.AcceptErrors)
+		default:
+			// Out of memory (ENOBUFS, ENOMEM), or forbidden (EPERM, EACCES by
+			// a security module): the connection is still in the queue, and
+			// would be reported again at once.
 			a.loop.Shard.Inc(a.Listener.Stats.AcceptErrors)
 			a.pause()
 			return false
-		default:
-			// The connection died in the queue, or a firewall forbade it
-			// (accept(2) lists the errors): the next one is not to blame.
-			a.loop.Shard.Inc(a.Listener.Stats.AcceptErrors)
 		}
 	}
 	return true
 }
 
-// accepted finds out what must be known at the door. Limits are asked last, so
-// that refused connections hold no place.
-func (a *Acceptor) accepted(fd int, peer netip.AddrPort) Accepted {
+// enter finds out where a connection wanted to go.
+func (a *Acceptor) enter(fd int, peer netip.AddrPort) {
 	conn := Accepted{FD: fd, Listener: a.Listener, Peer: peer, At: a.loop.Now()}
 	destination, err := a.Listener.Mode.OriginalDestination(fd, peer)
 	if err != nil {
 		conn.Refusal = NoOriginalDestination
-		return conn
+		a.take(conn)
+		return
 	}
 	conn.Destination = destination
-	conn.Trail = a.entrance.Guard.Trail(peer, destination)
+	a.recognise(conn)
+}
+
+// recognise takes a connection in when it is known whether it is one of our own.
+// Where another loop is just dialling the same destination from this host, that
+// is not known yet: it looks again in the next turn.
+func (a *Acceptor) recognise(conn Accepted) {
+	guard := a.entrance.Guard
+	trail, sure := guard.Trail(conn.Peer, conn.Destination)
+	if !sure && a.loop.Now()-conn.At < recogniseTime && guard.Hosts.Has(conn.Peer.Addr()) {
+		a.loop.Post(func() { a.recognise(conn) })
+		return
+	}
+	conn.Trail = trail
+	a.admit(conn)
+}
+
+// admit lets a connection in or refuses it. Limits are asked last, so that
+// refused connections hold no place.
+func (a *Acceptor) admit(conn Accepted) {
 	if conn.Trail.Has(a.Listener.Ordinal) || a.ownPort(&conn) {
 		conn.Refusal = LoopGuard
-		return conn
+		a.take(conn)
+		return
 	}
 	conn.Trail = conn.Trail.With(a.Listener.Ordinal)
-	conn.Listener = a.entrance.Table.Owner(a.Listener, destination)
+	conn.Listener = a.entrance.Table.Owner(a.Listener, conn.Destination)
 	conn.Refusal = a.entrance.Limits.admit(conn.Listener)
-	return conn
+	a.take(conn)
 }
 
 // ownPort says whether a captured connection asks for this host's own capture
@@ -236,8 +262,8 @@ func (a *Acceptor) hold() {
 	a.reserve = reserve
 }
 
-// pause stops accepting for a moment: the resource that is short comes back
-// when connections end, and until then every accept would fail.
+// pause stops accepting for a moment: what is short or forbidden comes back
+// later, and until then every accept would fail.
 func (a *Acceptor) pause() {
 	a.loop.Change(a.watch, a.fd, 0)
 	a.loop.StartTimer(&a.timer, backOff, a)

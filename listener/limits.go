@@ -16,14 +16,21 @@ func (l *Limits) SetMax(max int) { l.max.Store(int64(max)) }
 func (l *Limits) Active() int64 { return l.active.Load() }
 
 // admit takes a place for a connection of ln, in the process and the listener.
-// The sum over all loops never exceeds a limit.
+// The sum over all loops never exceeds a limit, and a refusal keeps no place
+// from others meanwhile.
 func (l *Limits) admit(ln *Listener) Refusal {
-	if !take(&l.active, l.max.Load()) {
+	// The process's limit tells the reason where both are reached, as in Envoy,
+	// but its place is taken last: a full listener would hold one for a moment.
+	max := l.max.Load()
+	if max > 0 && l.active.Load() >= max {
 		return ProcessFull
 	}
 	if !take(&ln.active, int64(ln.Config.MaxConnections)) {
-		l.active.Add(-1)
 		return ListenerFull
+	}
+	if !take(&l.active, max) {
+		ln.active.Add(-1)
+		return ProcessFull
 	}
 	return Admitted
 }
@@ -34,10 +41,16 @@ func (l *Limits) Release(ln *Listener) {
 	l.active.Add(-1)
 }
 
+// take adds one, unless max is reached; 0 is no limit. Adding first and taking
+// back after would let two loops refuse each other while a place is free.
 func take(active *atomic.Int64, max int64) bool {
-	if active.Add(1) > max && max > 0 {
-		active.Add(-1)
-		return false
+	for {
+		n := active.Load()
+		if max > 0 && n >= max {
+			return false
+		}
+		if active.CompareAndSwap(n, n+1) {
+			return true
+		}
 	}
-	return true
 }

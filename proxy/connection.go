@@ -282,8 +282,10 @@ func (c *Connection) reset(reason accesslog.CloseReason) {
 }
 
 // end is the one place where a connection's life is summed up. Its descriptors
-// are closed already; the struct may be used again after it.
+// are closed already; the struct may be used again after it, also if it panics:
+// a closed connection that stayed on the ring would stop ResetAll.
 func (c *Connection) end() {
+	defer c.worker.put(c)
 	if c.state == relaying {
 		c.leaveUpstream()
 	}
@@ -297,7 +299,6 @@ func (c *Connection) end() {
 	}
 	c.countEnd()
 	c.log(config.LogEnd)
-	c.worker.put(c)
 }
 
 // closeDownstream closes the client's socket by sock.Close or sock.Reset, once:

@@ -16,7 +16,7 @@ type dialling struct {
 	tried    cluster.Tried
 	attempts int
 	endpoint cluster.Endpoint
-	local    netip.AddrPort // of the upstream socket
+	local    netip.AddrPort // of the upstream socket; invalid until it has one
 	claimed  bool           // the downstream connection is noted, see claim
 	began    int64          // loop time of the current attempt
 	timedOut bool           // the last failed one
@@ -38,7 +38,7 @@ func (c *Connection) dial() {
 			return
 		}
 		d.attempts++
-		d.endpoint, d.began = endpoint, c.loop().Now()
+		d.endpoint, d.local, d.began = endpoint, netip.AddrPort{}, c.loop().Now()
 		d.timedOut = false
 		c.countDial()
 		if c.dialEndpoint() {
@@ -79,20 +79,23 @@ func (c *Connection) connect() (int, error) {
 	d, guard := &c.dialling, c.worker.around.Guard
 	origin := cluster.Origin{Client: c.peer.Addr(), OnHost: guard.Hosts.Has(d.endpoint.Address.Addr())}
 	if !c.cluster().Transparent() {
+		guard.Begin(d.endpoint.Address)
 		fd, err := c.cluster().Dial(d.endpoint, origin)
-		if err == nil {
-			d.local = sock.LocalAddr(fd)
-			guard.Dialed(d.local, d.endpoint.Address, c.trail)
+		if err != nil {
+			guard.Failed(d.endpoint.Address)
+			return -1, err
 		}
-		return fd, err
+		d.local = sock.LocalAddr(fd)
+		guard.Landed(d.local, d.endpoint.Address, c.trail)
+		return fd, nil
 	}
 	if !d.claimed {
-		d.claimed = guard.Dialed(c.peer, c.destination, c.trail)
+		d.claimed = guard.Claim(c.peer, c.destination, c.trail)
 	}
 	claimed := false
 	origin.Claim = func(source netip.AddrPort) bool {
 		d.local = source
-		claimed = guard.Dialed(source, d.endpoint.Address, c.trail)
+		claimed = guard.Claim(source, d.endpoint.Address, c.trail)
 		return claimed
 	}
 	fd, err := c.cluster().Dial(d.endpoint, origin)

@@ -2,7 +2,7 @@
 // cheaply as is correct at the moment, and ends both the way the peers did.
 //
 //	shared := relay.NewShared()                     // one for each event loop
-//	r.Start(relay.Sockets{downstream, upstream}, shared, meter, now)
+//	r.Start(relay.Sockets{downstream, upstream}, shared, meter, timeouts, accepted, now)
 //	r.Note(relay.Downstream, events)                // what epoll reported
 //	switch r.Move(relay.Downstream, now) {
 //	case relay.Again:    // more to do: call Move again when others had their turn

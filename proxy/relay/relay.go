@@ -202,7 +202,7 @@ func (r *Relay) OnTimer(now int64) Status {
 }
 
 // Close ends an unfinished relay for the proxy's own reason. Peers see FIN, or
-// RST where their bytes were not read.
+// RST where bytes from or for them are dropped: FIN would call those whole.
 func (r *Relay) Close(cause Cause) {
 	r.end = End{Cause: cause}
 	r.close(sock.Close)
@@ -214,15 +214,22 @@ func (r *Relay) Reset() {
 	r.close(sock.Reset)
 }
 
-// close closes both sockets by sock.Close or sock.Reset, and gives back what the
-// flows have borrowed. The relay forgets the descriptors: their numbers may
-// belong to others a moment later.
+// close closes both sockets by sock.Close or sock.Reset, the reader of dropped
+// bytes always by sock.Reset, and gives back what the flows have borrowed. The
+// relay forgets the descriptors: their numbers may belong to others a moment
+// later.
 func (r *Relay) close(how func(fd int)) {
-	for i := range r.flows {
-		r.dropPipe(&r.flows[i])
-		r.dropSpill(&r.flows[i])
-		how(r.sockets[i])
-		r.sockets[i] = -1
+	for side, fd := range r.sockets {
+		if r.flows[Side(side).other()].waiting() {
+			sock.Reset(fd)
+		} else {
+			how(fd)
+		}
+		r.sockets[side] = -1
+	}
+	for side := range r.flows {
+		r.dropPipe(&r.flows[side])
+		r.dropSpill(&r.flows[side])
 	}
 }
 
