@@ -1,0 +1,221 @@
+package test
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/sluiceproxy/sluice/internal/testnet"
+)
+
+// idlePipes is how many pipes a loop may keep for the next spliced relay.
+const idlePipes = 8
+
+// sidecar is a running sluice.
+type sidecar struct {
+	w         *world
+	host      *testnet.Host
+	process   *testnet.Process
+	accessLog string
+	file      string // the configuration
+	idle      descriptors
+	gone      bool // the test has seen to its end
+}
+
+// launch is how a sidecar is started; the zero launch is uid 1337 with no
+// capabilities, on the pod.
+type launch struct {
+	host   *testnet.Host
+	uid    uint32
+	caps   []string
+	before []string // a command that executes sluice, such as prlimit
+	env    []string
+}
+
+// startSidecar runs sluice with a configuration, in which $LOG stands for the
+// path of the access log, and returns when it is ready.
+func startSidecar(w *world, text string, l launch) *sidecar {
+	w.Helper()
+	s := newSidecar(w, text, l)
+	s.waitReady()
+	w.eventually(func() error {
+		s.idle = s.descriptors()
+		if n := len(s.sockets()); n > 0 {
+			return fmt.Errorf("%d connections of probes are left", n)
+		}
+		return nil
+	})
+	w.Cleanup(s.finish)
+	return s
+}
+
+// newSidecar is startSidecar that does not wait, and leaves the end to the
+// test.
+func newSidecar(w *world, text string, l launch) *sidecar {
+	w.Helper()
+	dir, err := os.MkdirTemp(w.net.Dir(), "sidecar-")
+	if err == nil {
+		err = os.Chmod(dir, 0o777)
+	}
+	if err != nil {
+		w.Fatal(err)
+	}
+	s := &sidecar{w: w, host: l.host, accessLog: filepath.Join(dir, "access.log"), file: filepath.Join(dir, "sluice.yaml")}
+	if s.host == nil {
+		s.host = w.pod
+	}
+	if err := os.WriteFile(s.file, []byte(strings.ReplaceAll(text, "$LOG", s.accessLog)), 0o644); err != nil {
+		w.Fatal(err)
+	}
+	s.start(l)
+	return s
+}
+
+func (s *sidecar) start(l launch) {
+	s.w.Helper()
+	user := s.host
+	if l.uid != 0 {
+		user = s.host.As(l.uid, l.uid, l.caps...)
+	}
+	argv := append(append([]string{}, l.before...), s.w.binary, "run", "-c", s.file)
+	cmd := user.Command(argv[0], argv[1:]...)
+	cmd.Env = append(os.Environ(), l.env...)
+	s.process = user.StartCommand(cmd)
+}
+
+// asSidecar is how a sidecar runs in a pod.
+func asSidecar(mode capture) launch { return launch{uid: sidecarID, caps: mode.caps()} }
+
+// waitReady waits for the readiness port, and has sluice wait agree.
+func (s *sidecar) waitReady() {
+	s.w.Helper()
+	s.w.eventually(func() error {
+		ready, err := s.ready()
+		if s.process.Exited() {
+			s.w.Fatalf("sluice has ended:\n%s", s.process.Log())
+		}
+		if err == nil && !ready {
+			err = errors.New("not ready")
+		}
+		return err
+	})
+	s.host.Run(s.w.binary, "wait", "--timeout", patience.String())
+}
+
+// finish checks that nothing is left of what the test did, ends sluice as
+// Kubernetes would, and looks at what it said.
+func (s *sidecar) finish() {
+	if s.gone {
+		s.checkLog()
+		return
+	}
+	s.waitIdle()
+	if code := s.process.Stop(); code != 0 {
+		s.w.Errorf("sluice ended with status %d after SIGTERM", code)
+	}
+	s.checkLog()
+	if s.w.Failed() {
+		text, err := os.ReadFile(s.accessLog)
+		s.w.Logf("access log (%v):\n%s", err, tail(string(text)))
+	}
+}
+
+func tail(text string) string {
+	const most = 4 << 10
+	return text[max(0, len(text)-most):]
+}
+
+// checkLog fails the test for what must never stand in the log.
+func (s *sidecar) checkLog() {
+	s.w.Helper()
+	for _, bad := range []string{"panic", "DATA RACE", "fatal error", "goroutine "} {
+		if strings.Contains(s.process.Log(), bad) {
+			s.w.Errorf("the log speaks of %q:\n%s", bad, s.process.Log())
+		}
+	}
+}
+
+// waitIdle waits until sluice holds no more than when it got ready.
+func (s *sidecar) waitIdle() {
+	s.w.Helper()
+	testnet.Eventually(s.w, patience, func() error {
+		have := s.descriptors()
+		most := s.idle
+		most.pipes += 2 * idlePipes * 4
+		if have.sockets > most.sockets || have.pipes > most.pipes {
+			return fmt.Errorf("sluice holds %+v, when idle %+v:\n%s", have, s.idle, strings.Join(have.list, "\n"))
+		}
+		return nil
+	})
+	testnet.Eventually(s.w, patience, func() error {
+		m := s.metrics()
+		for _, family := range []string{"envoy_listener_downstream_cx_active", "envoy_cluster_upstream_cx_active",
+			"envoy_server_total_connections", "sluice_loop_connections"} {
+			if n := m.sum(family); n != 0 {
+				return fmt.Errorf("%s is %v without connections", family, n)
+			}
+		}
+		return nil
+	})
+}
+
+// descriptors are what a process has open, by kind.
+type descriptors struct {
+	sockets, pipes, others int
+	list                   []string
+}
+
+func (s *sidecar) descriptors() descriptors {
+	s.w.Helper()
+	return descriptorsOf(s.w, s.process.PID())
+}
+
+func descriptorsOf(t testing.TB, pid int) descriptors {
+	t.Helper()
+	dir := fmt.Sprintf("/proc/%d/fd", pid)
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		t.Fatalf("descriptors: %v", err)
+	}
+	var d descriptors
+	for _, entry := range entries {
+		target, err := os.Readlink(filepath.Join(dir, entry.Name()))
+		if err != nil {
+			continue // closed since
+		}
+		switch {
+		case strings.HasPrefix(target, "socket:"):
+			d.sockets++
+		case strings.HasPrefix(target, "pipe:"):
+			d.pipes++
+		default:
+			d.others++
+		}
+		d.list = append(d.list, entry.Name()+" "+target)
+	}
+	return d
+}
+
+// in is the sidecar for a subtest: what fails there fails it.
+func (s *sidecar) in(t *testing.T) *sidecar {
+	sub := *s
+	sub.w = s.w.at(t)
+	return &sub
+}
+
+// signal sends sluice a signal.
+func (s *sidecar) signal(sig syscall.Signal) {
+	s.w.Helper()
+	s.process.Signal(sig)
+}
+
+// waitEnd waits for the end that the test has brought about.
+func (s *sidecar) waitEnd() (status int) {
+	s.w.Helper()
+	s.gone = true
+	return s.process.Wait(patience)
+}
