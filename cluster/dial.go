@@ -46,17 +46,24 @@ func (c *Cluster) Dial(ep Endpoint, origin Origin) (fd int, err error) {
 	return fd, nil
 }
 
-// explain tells the two meanings of EADDRNOTAVAIL apart. From bind(2) the host
-// has no such address; from connect(2), where the port is chosen, all ports
-// from there to this endpoint are taken.
+// explain tells what the system calls mean. EADDRNOTAVAIL from bind(2): the host
+// has no such address. From connect(2), where the port is chosen, or EADDRINUSE
+// from bind(2), where it is chosen under Origin.Claim: all ports are taken.
 func explain(source netip.Addr, err error) error {
 	var at *sock.Error
-	if !errors.As(err, &at) || at.Errno != sock.EADDRNOTAVAIL {
+	if !errors.As(err, &at) {
 		return err
 	}
-	if at.Op == "bind" {
+	switch {
+	case at.Errno == sock.EADDRNOTAVAIL && at.Op == "bind":
 		return missingSource(source, err)
+	case at.Errno == sock.EADDRNOTAVAIL, at.Errno == sock.EADDRINUSE && at.Op == "bind":
+		return noPort(source, err)
 	}
+	return err
+}
+
+func noPort(source netip.Addr, err error) error {
 	from := "this host"
 	if source.IsValid() {
 		from = source.String()

@@ -180,7 +180,8 @@ func (a *Acceptor) enter(fd int, peer netip.AddrPort) {
 func (a *Acceptor) recognise(conn Accepted) {
 	guard := a.entrance.Guard
 	trail, sure := guard.Trail(conn.Peer, conn.Destination)
-	if !sure && a.loop.Now()-conn.At < recogniseTime && guard.Hosts.Has(conn.Peer.Addr()) {
+	waits := a.fd >= 0 && a.loop.Now()-conn.At < recogniseTime // a closed acceptor's loop may stop
+	if !sure && waits && guard.Hosts.Has(conn.Peer.Addr()) {
 		a.loop.Post(func() { a.recognise(conn) })
 		return
 	}

@@ -75,3 +75,19 @@ func TestUnknownAcceptErrorPauses(t *testing.T) {
 		t.Errorf("%d errors counted, want 1", n)
 	}
 }
+
+// A closed acceptor decides at once: a connection that still waited to be
+// recognised when its loop stops would be lost, and not counted by a drain.
+func TestClosedAcceptorLeavesNothingUndecided(t *testing.T) {
+	d := newDoor(t, nil)
+	a, addr := d.acceptor(0)
+	d.connect(addr)
+	d.entrance.Guard.Begin(addr) // never to land
+	a.loop.Do(a.Finish)
+	a.loop.Do(func() {})
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if len(d.served) != 1 {
+		t.Errorf("%d connections were served, want 1", len(d.served))
+	}
+}

@@ -65,8 +65,9 @@ func run(file string, options native.Options, env *env) error {
 		source = embedded
 	}
 	level := zap.NewAtomicLevel()
-	log := newLog(loaded.Config.Log, level, env.stderr)
-	defer log.Sync()
+	out := newLogWriter(env.stderr)
+	defer out.Close()
+	log := newLog(loaded.Config.Log, level, out)
 
 	// A peer that is gone is told by EPIPE; the signal for it would only cost.
 	signal.Ignore(syscall.SIGPIPE)

@@ -11,8 +11,14 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// waitPoll is how often wait asks.
-const waitPoll = 50 * time.Millisecond
+const (
+	// waitPoll is how often wait asks.
+	waitPoll = 50 * time.Millisecond
+
+	// waitAnswer is how long it waits for one answer: a daemon that is being
+	// replaced may take the question with it.
+	waitAnswer = 2 * time.Second
+)
 
 // newWaitCommand makes sluice wait: a container whose application must not
 // start before its sidecar runs it first (istio/istio#11130).
@@ -59,6 +65,8 @@ func waitReady(ctx context.Context, url string) error {
 }
 
 func askReady(ctx context.Context, client *http.Client, url string) error {
+	ctx, cancel := context.WithTimeout(ctx, waitAnswer)
+	defer cancel()
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
 		return fmt.Errorf("asking %s: %w", url, err)

@@ -181,13 +181,16 @@ func (d *Daemon) open() error {
 // release ends the loops and closes what is open. Live connections are reset.
 func (d *Daemon) release() {
 	d.closeServers()
+	// All listeners first: until then, any loop may hand a connection to another.
 	for number, loop := range d.loops {
 		loop.Do(func() {
 			for _, acceptor := range d.acceptorsOf(number) {
 				acceptor.Close()
 			}
-			d.workers[number].ResetAll()
 		})
+	}
+	for number, loop := range d.loops {
+		loop.Do(d.workers[number].ResetAll)
 	}
 	for _, loop := range d.loops {
 		loop.Stop()

@@ -30,18 +30,26 @@ func (d *Daemon) serve(signals <-chan os.Signal) {
 			d.log.Info("quitting at once", zap.Int64("connections", d.around.Limits.Active()))
 			return
 		case signal := <-signals:
-			switch signal {
-			case syscall.SIGTERM, syscall.SIGINT:
+			if ends(signal) {
 				d.drain(signals)
 				return
-			case syscall.SIGUSR1:
-				d.files.Reopen()
-				d.log.Info("access logs reopened")
-			default:
-				d.log.Warn("not supported yet; the signal changes nothing", zap.Stringer("signal", signal))
 			}
+			d.obey(signal)
 		}
 	}
+}
+
+func ends(signal os.Signal) bool { return signal == syscall.SIGTERM || signal == syscall.SIGINT }
+
+// obey does what a signal that does not end the daemon asks for, also during a
+// drain.
+func (d *Daemon) obey(signal os.Signal) {
+	if signal != syscall.SIGUSR1 {
+		d.log.Warn("not supported yet; the signal changes nothing", zap.Stringer("signal", signal))
+		return
+	}
+	d.files.Reopen()
+	d.log.Info("access logs reopened")
 }
 
 // drain ends the daemon without cutting connections short: it turns unready, so
@@ -70,7 +78,9 @@ func (d *Daemon) drain(signals <-chan os.Signal) {
 		case <-d.quit:
 			done = true
 		case signal := <-signals:
-			done = signal == syscall.SIGTERM || signal == syscall.SIGINT
+			if done = ends(signal); !done {
+				d.obey(signal)
+			}
 		}
 	}
 	d.log.Info("drained", zap.Duration("after", time.Since(began)), zap.Int64("reset", d.around.Limits.Active()))

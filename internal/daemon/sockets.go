@@ -3,6 +3,7 @@ package daemon
 import (
 	"errors"
 	"fmt"
+	"net/netip"
 
 	"go.uber.org/zap"
 
@@ -38,8 +39,11 @@ func (d *Daemon) bind() error {
 	return nil
 }
 
+// ipv6Missing says whether err is for want of IPv6: EADDRNOTAVAIL alone may be a
+// wrong address, unless this host has not even ::1 (net.ipv6.conf.*.disable_ipv6).
 func ipv6Missing(err error) bool {
-	return errors.Is(err, sock.EAFNOSUPPORT) || errors.Is(err, sock.EADDRNOTAVAIL)
+	return errors.Is(err, sock.EAFNOSUPPORT) ||
+		errors.Is(err, sock.EADDRNOTAVAIL) && sock.Probe(netip.AddrPortFrom(netip.IPv6Loopback(), 0)) != nil
 }
 
 // bindListener makes one socket for each loop. SO_REUSEPORT would let a second

@@ -3,7 +3,7 @@
 // that have something to do; whatever a handler owns is touched by that thread
 // only, so it needs no lock.
 //
-//	loop, err := eventloop.New(0, eventloop.Options{})
+//	loop, err := eventloop.New(eventloop.Options{})
 //	go loop.Run()
 //	loop.Post(func() { watch, errno = loop.Watch(fd, sock.Readable, handler, 0) })
 //	...

@@ -1,6 +1,7 @@
 package sock
 
 import (
+	"sort"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -39,15 +40,19 @@ func setDeadPeer(fd int, timeout time.Duration) Errno {
 	return setInt(fd, unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT, int(timeout.Milliseconds()))
 }
 
-// rtoMaxFor is the longest interval between retransmissions with which the
-// retries are used up within the timeout, and 0 when none is short enough.
+// rtoMaxFor is the longest interval between retransmissions, in steps of 100 ms,
+// with which the retries are used up within the timeout, and 0 when none is
+// short enough.
 func rtoMaxFor(timeout time.Duration) time.Duration {
-	for rto := rtoMaxMost; rto >= rtoMaxLeast; rto -= 100 * time.Millisecond {
-		if givesUpAfter(rto) <= timeout {
-			return rto
-		}
+	const step = 100 * time.Millisecond
+	// Searched by halves: each dial asks.
+	tooLong := sort.Search(int((rtoMaxMost-rtoMaxLeast)/step)+1, func(i int) bool {
+		return givesUpAfter(rtoMaxLeast+time.Duration(i)*step) > timeout
+	})
+	if tooLong == 0 {
+		return 0
 	}
-	return 0
+	return rtoMaxLeast + time.Duration(tooLong-1)*step
 }
 
 func givesUpAfter(rtoMax time.Duration) time.Duration {

@@ -53,3 +53,11 @@ func TestDialGivesDeadPeersUp(t *testing.T) {
 		t.Errorf("TCP_RTO_MAX_MS is %d (%v), TCP_USER_TIMEOUT is %d", rtoMax, errno, userTimeout)
 	}
 }
+
+// Every dial to another host asks.
+func BenchmarkRTOMaxFor(b *testing.B) {
+	b.ReportAllocs()
+	for b.Loop() {
+		rtoMaxFor(30 * time.Second)
+	}
+}

@@ -32,8 +32,8 @@ func getInt(fd, level, option int) (int, Errno) {
 
 // setStream sets what every TCP socket of the daemon has: no Nagle delay (the
 // application's own choice of segments is kept as it comes), keepalive and,
-// where given, an end to waiting for dead peers (see setDeadPeer). Sockets accepted from a listening socket
-// inherit all three.
+// where given, an end to waiting for dead peers (see setDeadPeer). Sockets
+// accepted from a listening socket inherit all three.
 func setStream(fd int, keepalive Keepalive, userTimeout time.Duration) Errno {
 	if errno := setInt(fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1); errno != 0 {
 		return errno
