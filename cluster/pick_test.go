@@ -56,7 +56,7 @@ func TestPickNeverTwice(t *testing.T) {
 			if ep, ok := c.Pick(netip.AddrPort{}, &tried); ok || tried.Len() != len(weights) {
 				t.Fatalf("weights %v: picked %v after all", weights, ep)
 			}
-			tried.Reset()
+			tried = Tried{}
 		}
 	}
 }
@@ -156,7 +156,7 @@ func benchmarkPick(b *testing.B, weights []uint32) {
 	b.RunParallel(func(p *testing.PB) {
 		var tried Tried
 		for p.Next() {
-			tried.Reset()
+			tried = Tried{}
 			c.Pick(netip.AddrPort{}, &tried)
 		}
 	})

@@ -10,13 +10,6 @@ type Tried struct {
 	more  []int32
 }
 
-// Reset forgets all, before the connection goes to another cluster or the
-// memory to another connection.
-func (t *Tried) Reset() {
-	t.n = 0
-	t.more = t.more[:0]
-}
-
 // Len is how many have been tried.
 func (t *Tried) Len() int { return t.n + len(t.more) }
 

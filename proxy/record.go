@@ -114,6 +114,11 @@ func (c *Connection) countDialFailed(err error) {
 	s.Inc(u.ConnectFail)
 	s.Inc(u.Destroy)
 	s.Move(u.CxActive, -1)
+	if c.dialling.timedOut || cluster.Blame(err) == cluster.HostAtFault {
+		s.Inc(u.DestroyLocal)
+	} else {
+		s.Inc(u.DestroyRemote)
+	}
 	if errors.Is(err, cluster.ErrSourcePorts) {
 		s.Inc(u.NoEphemeralPort)
 	}

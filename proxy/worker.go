@@ -27,6 +27,10 @@ type Surroundings struct {
 	IDs atomic.Uint64
 }
 
+// maxFree is how many ended connections a worker keeps to use again. More would
+// hold the memory of the busiest moment for ever.
+const maxFree = 1024
+
 // Worker owns the connections of one loop. Its methods are for the loop's
 // thread.
 type Worker struct {
@@ -36,6 +40,7 @@ type Worker struct {
 	relays *relay.Shared
 	live   *Connection // a ring of the live ones through next and prev, or nil
 	free   *Connection // ended ones to use again, through next
+	kept   int         // how many those are
 	record accesslog.Record
 }
 
@@ -72,6 +77,7 @@ func (w *Worker) take() *Connection {
 	c := w.free
 	if c != nil {
 		w.free = c.next
+		w.kept--
 		*c = Connection{worker: w}
 	} else {
 		c = &Connection{worker: w}
@@ -94,6 +100,9 @@ func (w *Worker) put(c *Connection) {
 		w.live = nil
 	}
 	c.prev.next, c.next.prev = c.next, c.prev
-	c.next, c.prev = w.free, nil
-	w.free = c
+	c.next, c.prev = nil, nil
+	if w.kept < maxFree {
+		c.next, w.free = w.free, c
+		w.kept++
+	}
 }
