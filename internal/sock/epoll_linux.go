@@ -95,13 +95,13 @@ func NewWaker() (int, error) {
 // Wake makes the eventfd readable.
 func Wake(fd int) {
 	one := [8]byte{1}
-	Write(fd, one[:])
+	unix.RawSyscall(unix.SYS_WRITE, uintptr(fd), uintptr(unsafe.Pointer(&one)), unsafe.Sizeof(one))
 }
 
 // Woken makes the eventfd unreadable again.
 func Woken(fd int) {
 	var count [8]byte
-	Read(fd, count[:])
+	unix.RawSyscall(unix.SYS_READ, uintptr(fd), uintptr(unsafe.Pointer(&count)), unsafe.Sizeof(count))
 }
 
 // Reserve opens a descriptor that stands for nothing, to be closed when the

@@ -19,7 +19,7 @@ func TestPipeSize(t *testing.T) {
 		}
 		checkFlags(t, "pipe's read end", pipe.ReadEnd)
 		checkFlags(t, "pipe's write end", pipe.WriteEnd)
-		if n, errno := Write(pipe.WriteEnd, make([]byte, size+1)); n != size || errno != 0 {
+		if n, errno := unix.Write(pipe.WriteEnd, make([]byte, size+1)); n != size || errno != nil {
 			t.Errorf("a pipe of %d bytes took %d, %v", size, n, errno)
 		}
 		pipe.Close()
@@ -71,7 +71,7 @@ func checkHolds(t *testing.T, pipe Pipe) {
 		t.Errorf("size %d", pipe.Size)
 		return
 	}
-	if n, errno := Write(pipe.WriteEnd, make([]byte, pipe.Size)); n != pipe.Size || errno != 0 {
+	if n, errno := unix.Write(pipe.WriteEnd, make([]byte, pipe.Size)); n != pipe.Size || errno != nil {
 		t.Errorf("a pipe that says it holds %d bytes took %d, %v", pipe.Size, n, errno)
 	}
 }

@@ -396,7 +396,7 @@ func (r *rig) expectHoldsNothing() {
 func (r *rig) expectPoolsEmpty() {
 	r.t.Helper()
 	for _, pipe := range r.shared.pipes {
-		if n, errno := sock.Read(pipe.ReadEnd, make([]byte, 1)); errno != sock.EAGAIN {
+		if n, errno := unix.Read(pipe.ReadEnd, make([]byte, 1)); errno != sock.EAGAIN {
 			r.t.Fatalf("a pooled pipe holds bytes: %d, %v", n, errno)
 		}
 	}

@@ -20,7 +20,7 @@ func TestPipesAreReused(t *testing.T) {
 	if again, ok := s.borrowPipe(0); !ok || again != first {
 		t.Errorf("borrowed %+v, want %+v again", again, first)
 	}
-	sock.Write(first.WriteEnd, []byte("another connection's"))
+	unix.Write(first.WriteEnd, []byte("another connection's"))
 	s.returnPipe(first, 20)
 	if len(s.pipes) != 0 {
 		t.Error("a pipe that holds bytes was kept")
