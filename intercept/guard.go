@@ -4,6 +4,7 @@ import (
 	"hash/maphash"
 	"net/netip"
 	"sync"
+	"sync/atomic"
 )
 
 // Guard notices loops: connections that the daemon makes and captures again.
@@ -26,6 +27,8 @@ import (
 // A Guard serves all loops; its methods may be called from any thread.
 type Guard struct {
 	Hosts *Hosts
+
+	entrances atomic.Pointer[Entrances] // nil: not known
 
 	seed maphash.Seed
 	mu   sync.Mutex
@@ -50,6 +53,26 @@ func (t Trail) Has(listener int) bool { return t&(1<<(uint(listener)%64)) != 0 }
 // NewGuard makes a guard that asks hosts for this host's addresses.
 func NewGuard(hosts *Hosts) *Guard {
 	return &Guard{Hosts: hosts, seed: maphash.MakeSeed(), own: make(map[uint64]Trail), begun: make(map[uint64]int)}
+}
+
+// Entrances are the ways into the daemon.
+type Entrances struct {
+	Capture bool                // some listener captures: whatever is dialled may come back
+	Ports   map[uint16]struct{} // that listeners have
+}
+
+// SetEntrances tells where connections can come in. It may change at any time.
+func (g *Guard) SetEntrances(e *Entrances) { g.entrances.Store(e) }
+
+// Concerns says whether a connection to an address may come back to the daemon,
+// so that it has to be noted. Most cannot where nothing is captured.
+func (g *Guard) Concerns(to netip.AddrPort) bool {
+	e := g.entrances.Load()
+	if e == nil || e.Capture {
+		return true
+	}
+	_, own := e.Ports[to.Port()]
+	return own
 }
 
 // Begin announces a dial. The caller calls Landed or Failed next.

@@ -29,7 +29,7 @@ const (
 
 	// A loop hands a new connection over when it carries more than the least
 	// loaded one by this number and by this share.
-	handOverMargin = 8
+	handOverMargin = 16
 	handOverShare  = 4
 )
 
@@ -66,6 +66,14 @@ type Acceptor struct {
 	watch    eventloop.Watch
 	timer    eventloop.Timer
 	reserve  int // a descriptor to fall back on; -1: none
+
+	// only is the one destination that connections to this socket can have had:
+	// its own address, unless that is a wildcard or rules bring connections.
+	// Invalid: each has to be asked.
+	only netip.AddrPort
+
+	expect int    // connections that wait, see OnEvents
+	turn   uint64 // of the loop, when the socket was last reported
 }
 
 // NewAcceptor makes the listening socket of ln for the loop with the given
@@ -81,6 +89,9 @@ func NewAcceptor(ln *Listener, entrance *Entrance, number int) (*Acceptor, error
 		return nil, err
 	}
 	a := &Acceptor{Listener: ln, entrance: entrance, number: number, loop: entrance.Loops[number], fd: fd}
+	if ln.Mode == intercept.Direct && !ln.Config.Address.Addr().IsUnspecified() {
+		a.only = sock.LocalAddr(fd)
+	}
 	a.hold()
 	return a, nil
 }
@@ -99,7 +110,7 @@ func (a *Acceptor) Open() error {
 // reset what it leaves there.
 func (a *Acceptor) Finish() {
 	for range maxBacklog / burst {
-		if a.fd < 0 || !a.acceptBurst() {
+		if a.fd < 0 || !a.accept(burst) {
 			break
 		}
 	}
@@ -122,12 +133,24 @@ func (a *Acceptor) Close() {
 	}
 }
 
-// OnEvents accepts what waits.
-func (a *Acceptor) OnEvents(_, _ uint32) { a.acceptBurst() }
+// OnEvents accepts what is expected to wait.
+//
+// To find nothing is dear: accept4(2) makes a socket first. So one connection is
+// accepted at a time, as long as they come one by one. The socket is watched
+// level-triggered: if more wait, the next turn reports it again, and then twice as
+// many are accepted, up to burst.
+func (a *Acceptor) OnEvents(_, _ uint32) {
+	if turn := a.loop.Turn(); turn == a.turn+1 {
+		a.expect, a.turn = min(2*a.expect, burst), turn
+	} else {
+		a.expect, a.turn = 1, turn
+	}
+	a.accept(a.expect)
+}
 
-// acceptBurst accepts up to burst connections and says whether more may wait.
-func (a *Acceptor) acceptBurst() bool {
-	for range burst {
+// accept accepts up to most connections and says whether more may wait.
+func (a *Acceptor) accept(most int) bool {
+	for range most {
 		conn, peer, errno := sock.Accept(a.fd)
 		switch errno {
 		case 0:
@@ -163,14 +186,16 @@ func (a *Acceptor) acceptBurst() bool {
 
 // enter finds out where a connection wanted to go.
 func (a *Acceptor) enter(fd int, peer netip.AddrPort) {
-	conn := Accepted{FD: fd, Listener: a.Listener, Peer: peer, At: a.loop.Now()}
-	destination, err := a.Listener.Mode.OriginalDestination(fd, peer)
-	if err != nil {
-		conn.Refusal = NoOriginalDestination
-		a.take(conn)
-		return
+	conn := Accepted{FD: fd, Listener: a.Listener, Peer: peer, At: a.loop.Now(), Destination: a.only}
+	if !a.only.IsValid() {
+		destination, err := a.Listener.Mode.OriginalDestination(fd, peer)
+		if err != nil {
+			conn.Refusal = NoOriginalDestination
+			a.take(conn)
+			return
+		}
+		conn.Destination = destination
 	}
-	conn.Destination = destination
 	a.recognise(conn)
 }
 
@@ -182,7 +207,8 @@ func (a *Acceptor) recognise(conn Accepted) {
 	trail, sure := guard.Trail(conn.Peer, conn.Destination)
 	waits := a.fd >= 0 && a.loop.Now()-conn.At < recogniseTime // a closed acceptor's loop may stop
 	if !sure && waits && guard.Hosts.Has(conn.Peer.Addr()) {
-		a.loop.Post(func() { a.recognise(conn) })
+		later := conn // so that only here one is allocated
+		a.loop.Post(func() { a.recognise(later) })
 		return
 	}
 	conn.Trail = trail
@@ -224,10 +250,11 @@ func (a *Acceptor) take(conn Accepted) {
 		return
 	}
 	a.loop.Shard.Inc(a.loop.Stats.HandedOver)
+	handed := conn // so that only here one is allocated
 	loop := a.entrance.Loops[target]
 	loop.Post(func() {
-		conn.At = loop.Now()
-		conn.Listener.Serve(target, conn)
+		handed.At = loop.Now()
+		handed.Listener.Serve(target, handed)
 	})
 }
 

@@ -60,7 +60,7 @@ func TestUnknownAcceptErrorPauses(t *testing.T) {
 			return
 		}
 		a.fd = unconnected
-		if a.acceptBurst() {
+		if a.accept(burst) {
 			t.Error("it wants to accept more")
 		}
 		paused = a.timer.Active()

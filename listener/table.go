@@ -5,6 +5,7 @@ import (
 	"net/netip"
 
 	"github.com/sluiceproxy/sluice/config"
+	"github.com/sluiceproxy/sluice/intercept"
 	"github.com/sluiceproxy/sluice/internal/stats"
 )
 
@@ -13,12 +14,14 @@ type Table struct {
 	listeners []*Listener
 	byAddress map[netip.AddrPort]*Listener
 	ports     map[uint16]struct{} // of bound listeners that capture
+	entrances intercept.Entrances
 }
 
 // NewTable makes the listeners of a validated configuration. Problems are
 // filter chains that cannot stand side by side.
 func NewTable(configs []config.Listener, registry *stats.Registry) (*Table, config.Problems) {
 	t := &Table{byAddress: make(map[netip.AddrPort]*Listener), ports: make(map[uint16]struct{})}
+	t.entrances.Ports = make(map[uint16]struct{})
 	var problems config.Problems
 	bound := 0
 	for i := range configs {
@@ -41,8 +44,10 @@ func NewTable(configs []config.Listener, registry *stats.Registry) (*Table, conf
 			continue
 		}
 		bound++
+		t.entrances.Ports[cfg.Address.Port()] = struct{}{}
 		if ln.Mode.Captures() {
 			t.ports[cfg.Address.Port()] = struct{}{}
+			t.entrances.Capture = true
 		}
 	}
 	return t, problems
@@ -70,6 +75,9 @@ func (t *Table) Owner(ln *Listener, destination netip.AddrPort) *Listener {
 	}
 	return ln
 }
+
+// Entrances are the ways in, for the loop guard. They do not change.
+func (t *Table) Entrances() *intercept.Entrances { return &t.entrances }
 
 // CapturePort says whether a bound capture listener has this port.
 func (t *Table) CapturePort(port uint16) bool {

@@ -16,7 +16,8 @@ type dialling struct {
 	tried    cluster.Tried
 	attempts int
 	endpoint cluster.Endpoint
-	local    netip.AddrPort // of the upstream socket; invalid until it has one
+	local    netip.AddrPort // of the upstream socket; invalid until somebody has to know, see upstreamLocal
+	noted    bool           // the guard knows of the upstream connection
 	claimed  bool           // the downstream connection is noted, see claim
 	began    int64          // loop time of the current attempt
 	timedOut bool           // the last failed one
@@ -38,7 +39,7 @@ func (c *Connection) dial() {
 			return
 		}
 		d.attempts++
-		d.endpoint, d.local, d.began = endpoint, netip.AddrPort{}, c.loop().Now()
+		d.endpoint, d.local, d.noted, d.began = endpoint, netip.AddrPort{}, false, c.loop().Now()
 		d.timedOut = false
 		c.countDial()
 		if c.dialEndpoint() {
@@ -79,30 +80,62 @@ func (c *Connection) connect() (int, error) {
 	d, guard := &c.dialling, c.worker.around.Guard
 	origin := cluster.Origin{Client: c.peer.Addr(), OnHost: guard.Hosts.Has(d.endpoint.Address.Addr())}
 	if !c.cluster().Transparent() {
-		guard.Begin(d.endpoint.Address)
-		fd, err := c.cluster().Dial(d.endpoint, origin)
-		if err != nil {
-			guard.Failed(d.endpoint.Address)
-			return -1, err
-		}
-		d.local = sock.LocalAddr(fd)
-		guard.Landed(d.local, d.endpoint.Address, c.trail)
-		return fd, nil
+		return c.connectPlainly(origin)
 	}
 	if !d.claimed {
 		d.claimed = guard.Claim(c.peer, c.destination, c.trail)
 	}
-	claimed := false
 	origin.Claim = func(source netip.AddrPort) bool {
 		d.local = source
-		claimed = guard.Claim(source, d.endpoint.Address, c.trail)
-		return claimed
+		d.noted = guard.Claim(source, d.endpoint.Address, c.trail)
+		return d.noted
 	}
 	fd, err := c.cluster().Dial(d.endpoint, origin)
-	if err != nil && claimed {
-		guard.Closed(d.local, d.endpoint.Address)
+	if err != nil {
+		c.forgetNote()
 	}
 	return fd, err
+}
+
+// connectPlainly is connect without transparent_source. Neither the guard nor
+// getsockname is bothered for a connection that nobody asks about.
+func (c *Connection) connectPlainly(origin cluster.Origin) (int, error) {
+	d, guard := &c.dialling, c.worker.around.Guard
+	note := guard.Concerns(d.endpoint.Address)
+	if note {
+		guard.Begin(d.endpoint.Address)
+	}
+	fd, err := c.cluster().Dial(d.endpoint, origin)
+	if err != nil {
+		if note {
+			guard.Failed(d.endpoint.Address)
+		}
+		return -1, err
+	}
+	if note || c.chain.log.Active() {
+		d.local = sock.LocalAddr(fd)
+	}
+	if note {
+		guard.Landed(d.local, d.endpoint.Address, c.trail)
+		d.noted = true
+	}
+	return fd, nil
+}
+
+// upstreamLocal is the address of the upstream socket; invalid without one.
+func (c *Connection) upstreamLocal() netip.AddrPort {
+	if d := &c.dialling; !d.local.IsValid() && c.fds[relay.Upstream] >= 0 {
+		d.local = sock.LocalAddr(c.fds[relay.Upstream])
+	}
+	return c.dialling.local
+}
+
+// forgetNote takes back what the guard was told of the upstream connection.
+func (c *Connection) forgetNote() {
+	if d := &c.dialling; d.noted {
+		c.worker.around.Guard.Closed(d.local, d.endpoint.Address)
+		d.noted = false
+	}
 }
 
 // unclaim forgets what connect noted of the downstream connection.
@@ -115,11 +148,13 @@ func (c *Connection) unclaim() {
 // dialled hears how the current attempt went.
 func (c *Connection) dialled(events uint32) {
 	d := &c.dialling
-	if errno := sock.TakeError(c.fds[relay.Upstream]); errno != 0 {
-		c.closeUpstream()
-		c.attemptFailed(&sock.Error{Op: "connect", Addr: d.endpoint.Address, Errno: errno})
-		c.dial()
-		return
+	if events&(sock.Failed|sock.Hangup) != 0 {
+		if errno := sock.TakeError(c.fds[relay.Upstream]); errno != 0 {
+			c.closeUpstream()
+			c.attemptFailed(&sock.Error{Op: "connect", Addr: d.endpoint.Address, Errno: errno})
+			c.dial()
+			return
+		}
 	}
 	if events&sock.Writable == 0 {
 		return
@@ -195,7 +230,7 @@ func (c *Connection) forgetUpstream() {
 	c.loop().Forget(c.watches[upstream])
 	c.watches[upstream] = 0
 	c.fds[relay.Upstream] = -1
-	c.worker.around.Guard.Closed(c.dialling.local, c.dialling.endpoint.Address)
+	c.forgetNote()
 }
 
 // leaveUpstream gives back what an established upstream connection held.

@@ -55,7 +55,7 @@ func (c *Connection) info() Info {
 		info.Chain, info.Cluster = c.chain.Name, c.cluster().Name
 	}
 	if c.dialling.attempts > 0 {
-		info.Upstream, info.UpstreamLocal = c.dialling.endpoint.Address, c.dialling.local
+		info.Upstream, info.UpstreamLocal = c.dialling.endpoint.Address, c.upstreamLocal()
 	}
 	if c.connected > 0 {
 		info.Connected = true

@@ -41,6 +41,9 @@ func (l *Logger) Wants(ev config.LogEvent) bool {
 	return l != nil && l.events&eventBit(ev) != 0
 }
 
+// Active says whether the logger wants any moment.
+func (l *Logger) Active() bool { return l != nil && l.events != 0 }
+
 // Log writes the record's line to the destinations that want this moment. It
 // only copies to memory: a line that finds its file's buffer full is dropped
 // and counted (Files.Dropped).

@@ -104,6 +104,7 @@ func (d *Daemon) build(hosts *intercept.Hosts) error {
 	if d.snapshot, err = d.newSnapshot(); err != nil {
 		return err
 	}
+	guard.SetEntrances(d.snapshot.table.Entrances())
 	d.entrance = &listener.Entrance{Loops: d.loops, Table: d.snapshot.table, Guard: guard, Limits: limits, Log: d.log,
 		Descriptors: connectionDescriptors()}
 	d.sample()

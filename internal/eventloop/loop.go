@@ -40,6 +40,7 @@ type Loop struct {
 
 	start time.Time // zero of the loop's clock
 	now   int64
+	turn  uint64
 	busy  int64 // nanoseconds spent on anything but waiting
 
 	waker   int
@@ -85,6 +86,7 @@ func (l *Loop) Run() {
 	for !l.stopped {
 		n := l.wait(worked)
 		began := l.tick()
+		l.turn++
 		worked = n > 0 || len(l.again) > 0
 		l.runAgain()
 		l.serve(n)
@@ -142,6 +144,9 @@ func (l *Loop) tick() int64 {
 // Now is the loop's monotonic clock in nanoseconds since the loop was made,
 // read once a turn.
 func (l *Loop) Now() int64 { return l.now }
+
+// Turn is the number of the loop's turn: one wait for events, and what they bring.
+func (l *Loop) Turn() uint64 { return l.turn }
 
 // Wall is the wall-clock time of a moment of the loop's clock.
 func (l *Loop) Wall(moment int64) time.Time { return l.start.Add(time.Duration(moment)) }

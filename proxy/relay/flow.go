@@ -203,13 +203,14 @@ func (r *Relay) gave(from Side, engine stats.Counter, n int) {
 	r.meter.written(from.other(), engine, n)
 }
 
-// finish passes the source's end on. A FIN is never sent while bytes wait.
+// finish passes the source's end on. A FIN is never sent while bytes wait. The
+// second of the two needs no call of its own: settle closes both sockets next.
 func (r *Relay) finish(from Side) {
 	f := &r.flows[from]
 	f.finSent = true
 	r.dropPipe(f)
-	if r.failed[from] {
-		return // its end is a reset, see settle
+	if r.failed[from] || r.flows[from.other()].finSent {
+		return // its end is a reset, or both have ended, see settle
 	}
 	if errno := sock.CloseWrite(r.sockets[from.other()]); errno != 0 {
 		r.fail(from.other(), errno)
