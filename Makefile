@@ -12,13 +12,16 @@ export GOFLAGS := $(GOFLAGS) -buildvcs=false
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test lint bench fuzz clean
+.PHONY: help build build-bench demo test lint bench bench-full bench-smoke bench-peers microbench pgo fuzz clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' Makefile
 
 build: ## build bin/sluice, one static binary
 	CGO_ENABLED=0 go build -trimpath -o bin/sluice ./cmd/sluice
+
+build-bench: build ## build bin/sluicebench, the load harness, too
+	CGO_ENABLED=0 go build -trimpath -o bin/sluicebench ./cmd/sluicebench
 
 demo: build ## show sluice at work in three network namespaces; INTERCEPT=tproxy for TPROXY
 	@scripts/install-tools demo
@@ -32,8 +35,23 @@ test: ## run all tests, end-to-end ones in network namespaces included
 lint: ## go vet, staticcheck, gofmt, go mod tidy, the rules of internal/lint
 	@scripts/lint
 
-bench: ## run the Go benchmarks (the load harness, sluicebench, is yet to come)
-	go test -run '^$$' -bench . -benchmem ./...
+bench-peers: ## install what bench compares with: nginx, HAProxy, Envoy
+	@scripts/install-bench-peers
+
+bench: build-bench ## compare with nginx, HAProxy, Envoy and no proxy, as far as they are there; under 5 minutes
+	bin/sluicebench compare --form short --out bench-report
+
+bench-full: build-bench ## the same at length, with more kinds of load; about 2 hours
+	bin/sluicebench compare --form full --out bench-report
+
+bench-smoke: build-bench ## each kind of load for a second: do all work?
+	bin/sluicebench compare --form smoke --out bench-report
+
+microbench: ## the Go benchmarks of the hot path, summed up by benchstat
+	@scripts/microbench
+
+pgo: ## make the profile that builds are optimised by, cmd/sluice/default.pgo
+	@scripts/pgo
 
 fuzz: ## run each fuzz target for FUZZTIME (10s)
 	@scripts/fuzz $(FUZZTIME)

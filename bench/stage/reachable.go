@@ -1,0 +1,66 @@
+package stage
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+
+	"github.com/sluiceproxy/sluice/bench"
+)
+
+// reachable returns a path of the program that the proxy's user may execute: in
+// captured modes that is not the caller, whose home directory may be closed to
+// others. There a copy is made, once.
+func (s *Stage) reachable(program string) (string, error) {
+	if s.mode == bench.Explicit || openToAll(program) {
+		return program, nil
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if to := s.programs[program]; to != "" {
+		return to, nil
+	}
+	to := filepath.Join(s.dir, filepath.Base(program))
+	if err := copyProgram(program, to); err != nil {
+		return "", fmt.Errorf("copy %s for user %d: %w", program, proxyID, err)
+	}
+	s.programs[program] = to
+	return to, nil
+}
+
+// openToAll says whether everybody may enter all directories of a path, links
+// in it resolved, and execute the file.
+func openToAll(program string) bool {
+	path, err := filepath.EvalSymlinks(program)
+	if err != nil {
+		return false
+	}
+	for {
+		info, err := os.Stat(path)
+		if err != nil || info.Mode().Perm()&0o001 == 0 {
+			return false
+		}
+		if path == filepath.Dir(path) {
+			return true
+		}
+		path = filepath.Dir(path)
+	}
+}
+
+func copyProgram(from, to string) error {
+	in, err := os.Open(from)
+	if err != nil {
+		return err
+	}
+	defer in.Close()
+	out, err := os.OpenFile(to, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o755)
+	if err != nil {
+		return err
+	}
+	if _, err := io.Copy(out, in); err != nil {
+		out.Close()
+		return err
+	}
+	return out.Close()
+}
