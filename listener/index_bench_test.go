@@ -11,9 +11,10 @@ import (
 	"github.com/sluiceproxy/sluice/config"
 )
 
-// The figures of docs/performance.md come from
+// scripts/microbench runs these, but for NewIndex.
 //
-//	go test ./listener -run '^$' -bench 'Match|NewIndex' -benchmem
+//	go test ./listener -run '^$' -bench 'Match/all/chains=1000$'
+//	go test ./listener -run '^$' -bench NewIndex
 
 func addr4(n uint32) netip.Addr {
 	var b [4]byte
@@ -29,8 +30,10 @@ func shape(n int, match func(int) config.Match) []config.FilterChain {
 	return chains
 }
 
+const maxPort = 65535
+
 func shapePort(n int) []config.FilterChain {
-	return shape(n, func(i int) config.Match { return config.Match{DestinationPort: uint16(i%65535 + 1)} })
+	return shape(n, func(i int) config.Match { return config.Match{DestinationPort: uint16(i%maxPort + 1)} })
 }
 
 // shapePrefix mixes lengths: each group of 16 is nested in a /24.
@@ -54,10 +57,14 @@ func shapeSource(n int) []config.FilterChain {
 
 func shapeSource6(n int) []config.FilterChain {
 	return shape(n, func(i int) config.Match {
-		b := [16]byte{0: 0xfd}
-		binary.BigEndian.PutUint32(b[2:], uint32(i))
-		return config.Match{SourcePrefixRanges: []netip.Prefix{netip.PrefixFrom(netip.AddrFrom16(b), 48)}}
+		return config.Match{SourcePrefixRanges: []netip.Prefix{netip.PrefixFrom(network6(i), 48)}}
 	})
+}
+
+func network6(i int) netip.Addr {
+	b := [16]byte{0: 0xfd}
+	binary.BigEndian.PutUint32(b[2:], uint32(i))
+	return netip.AddrFrom16(b)
 }
 
 // shapeAll uses each criterion.
@@ -69,14 +76,35 @@ func shapeAll(n int) []config.FilterChain {
 	})
 }
 
-// connections that spread over a shape's chains.
-func connections(n int) []Facts {
+// matchShape is one way in which chains are told apart.
+type matchShape struct {
+	name   string
+	chains func(n int) []config.FilterChain
+	facts  func(k int) Facts // a connection that chain k, or one near it, is for
+}
+
+func matchShapes() []matchShape {
+	inside := func(k int) netip.Addr { return addr4(10<<24 + uint32(k/8)<<8 + uint32(k*37&255)) }
+	same := func(k int) Facts {
+		a := addr4(10<<24 + uint32(k))
+		return Facts{Destination: netip.AddrPortFrom(a, uint16(k%100+1)), DirectSource: a, Source: netip.AddrPortFrom(a, 1)}
+	}
+	return []matchShape{
+		{"port", shapePort, func(k int) Facts { return Facts{Destination: netip.AddrPortFrom(addr4(1), uint16(k%maxPort+1))} }},
+		{"prefix", shapePrefix, func(k int) Facts { return Facts{Destination: netip.AddrPortFrom(inside(k), 80)} }},
+		{"port+prefix", shapePortAndPrefix, same},
+		{"source", shapeSource, func(k int) Facts { return Facts{Source: netip.AddrPortFrom(inside(k), 80)} }},
+		{"source6", shapeSource6, func(k int) Facts { return Facts{Source: netip.AddrPortFrom(network6(k).Next(), 80)} }},
+		{"all", shapeAll, same},
+	}
+}
+
+// connections spread evenly, in no order, over the n chains of a shape.
+func (s matchShape) connections(n int) []Facts {
 	r := rand.New(rand.NewPCG(1, 2))
 	list := make([]Facts, 4096)
 	for i := range list {
-		k := r.IntN(n)
-		a := addr4(10<<24 + uint32(k))
-		list[i] = Facts{Destination: netip.AddrPortFrom(a, uint16(k%100+1)), DirectSource: a, Source: netip.AddrPortFrom(a, 1)}
+		list[i] = s.facts(r.IntN(n))
 	}
 	return list
 }
@@ -91,77 +119,45 @@ func benchmarkMatch(b *testing.B, chains []config.FilterChain, list []Facts) {
 		}
 		i++
 	}
-	b.ReportMetric(100*float64(found)/float64(i), "%found")
-}
-
-func BenchmarkMatch10kByPort(b *testing.B) {
-	list := connections(10000)
-	for i := range list {
-		list[i].Destination = netip.AddrPortFrom(list[i].Destination.Addr(), uint16(rand.IntN(10000)+1))
+	if len(chains) > 0 && found < i {
+		b.Fatalf("%d of %d connections found their chain", found, i)
 	}
-	benchmarkMatch(b, shapePort(10000), list)
 }
 
-func BenchmarkMatch10kByPrefix(b *testing.B) {
-	list := connections(10000)
-	for i := range list {
-		a := addr4(10<<24 + uint32(rand.IntN(1250))<<8 + rand.Uint32N(256))
-		list[i].Destination = netip.AddrPortFrom(a, 80)
+func BenchmarkMatch(b *testing.B) {
+	for _, s := range matchShapes() {
+		for _, n := range []int{10, 1000, 10000, 100000} {
+			if s.name == "port" {
+				n = min(n, maxPort) // there are no more
+			}
+			b.Run(fmt.Sprintf("%s/chains=%d", s.name, n), func(b *testing.B) {
+				benchmarkMatch(b, s.chains(n), s.connections(n))
+			})
+		}
 	}
-	benchmarkMatch(b, shapePrefix(10000), list)
+	b.Run("any/chains=1", func(b *testing.B) {
+		benchmarkMatch(b, shape(1, func(int) config.Match { return config.Match{} }), make([]Facts, 4096))
+	})
+	b.Run("default/chains=0", func(b *testing.B) { benchmarkMatch(b, nil, make([]Facts, 4096)) })
 }
 
-func BenchmarkMatch10kByPortAndPrefix(b *testing.B) {
-	benchmarkMatch(b, shapePortAndPrefix(10000), connections(10000))
-}
-
-func BenchmarkMatch10kBySourcePrefix(b *testing.B) {
-	list := connections(10000)
-	for i := range list {
-		list[i].Source = netip.AddrPortFrom(addr4(10<<24+uint32(rand.IntN(1250))<<8+rand.Uint32N(256)), 80)
-	}
-	benchmarkMatch(b, shapeSource(10000), list)
-}
-
-func BenchmarkMatch10kBySourcePrefix6(b *testing.B) {
-	list := connections(10000)
-	for i := range list {
-		a := [16]byte{0: 0xfd, 15: 9}
-		binary.BigEndian.PutUint32(a[2:], rand.Uint32N(10000))
-		list[i].Source = netip.AddrPortFrom(netip.AddrFrom16(a), 80)
-	}
-	benchmarkMatch(b, shapeSource6(10000), list)
-}
-
-func BenchmarkMatch10kByAll(b *testing.B) {
-	benchmarkMatch(b, shapeAll(10000), connections(10000))
-}
-
-func BenchmarkMatchOneForAll(b *testing.B) {
-	benchmarkMatch(b, shape(1, func(int) config.Match { return config.Match{} }), connections(1))
-}
-
-func BenchmarkMatchDefaultOnly(b *testing.B) { benchmarkMatch(b, nil, connections(1)) }
-
-func BenchmarkNewIndex100k(b *testing.B) {
-	shapes := []struct {
-		name   string
-		chains []config.FilterChain
-	}{
-		{"ByPrefix", shapePrefix(100000)},
-		{"ByPortAndPrefix", shapePortAndPrefix(100000)},
-		{"ByAll", shapeAll(100000)},
-	}
-	for _, s := range shapes {
-		b.Run(s.name, func(b *testing.B) {
+func BenchmarkNewIndex(b *testing.B) {
+	const n = 100000
+	for _, s := range matchShapes() {
+		if s.name == "port" {
+			continue // there are no more than 65,535
+		}
+		b.Run(fmt.Sprintf("%s/chains=%d", s.name, n), func(b *testing.B) {
+			chains := s.chains(n)
 			b.ReportAllocs()
 			var x *Index
 			held := heap()
 			for b.Loop() {
-				x, _ = NewIndex(s.chains, true)
+				x, _ = NewIndex(chains, true)
 			}
 			b.ReportMetric(float64(heap()-held)/1e6, "MB-held")
 			runtime.KeepAlive(x)
+			runtime.KeepAlive(chains)
 		})
 	}
 }
