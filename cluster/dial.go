@@ -25,7 +25,7 @@ type Origin struct {
 // that nothing was sent; Blame says whose fault.
 func (c *Cluster) Dial(ep Endpoint, origin Origin) (fd int, err error) {
 	remote := ep.Address.Addr()
-	o := sock.DialOptions{Keepalive: c.keepalive, Transparent: c.transparent, Mark: c.mark}
+	o := sock.DialOptions{Keepalive: c.keepalive.Spread(), Transparent: c.transparent, Mark: c.mark}
 	if !origin.OnHost && !remote.IsLoopback() {
 		o.UserTimeout = c.userTimeout
 	}

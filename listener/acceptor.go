@@ -20,6 +20,9 @@ const (
 	// maxBacklog bounds what Finish accepts, should clients keep coming.
 	maxBacklog = 64 << 10
 
+	// similarMost is how many connections in a row get the same keepalive times.
+	similarMost = 8
+
 	// backOff is the pause after an accept that failed for want of a resource.
 	backOff = 100 * time.Millisecond
 
@@ -72,6 +75,9 @@ type Acceptor struct {
 	// Invalid: each has to be asked.
 	only netip.AddrPort
 
+	keepalive sock.Keepalive
+	similar   int // connections accepted with the same keepalive times
+
 	expect int    // connections that wait, see OnEvents
 	turn   uint64 // of the loop, when the socket was last reported
 }
@@ -80,15 +86,16 @@ type Acceptor struct {
 // number, and binds it. Nothing is accepted before Open. Errors are *sock.Error.
 func NewAcceptor(ln *Listener, entrance *Entrance, number int) (*Acceptor, error) {
 	k := ln.Config.TCPKeepalive
+	keepalive := sock.Keepalive{Idle: k.Idle, Interval: k.Interval, Probes: k.Probes}
 	fd, err := sock.Listen(ln.Config.Address, sock.ListenOptions{
 		ReusePort:   true,
 		Transparent: ln.Mode == intercept.TProxy,
-		Keepalive:   sock.Keepalive{Idle: k.Idle, Interval: k.Interval, Probes: k.Probes},
+		Keepalive:   keepalive,
 	})
 	if err != nil {
 		return nil, err
 	}
-	a := &Acceptor{Listener: ln, entrance: entrance, number: number, loop: entrance.Loops[number], fd: fd}
+	a := &Acceptor{Listener: ln, entrance: entrance, number: number, loop: entrance.Loops[number], fd: fd, keepalive: keepalive}
 	if ln.Mode == intercept.Direct && !ln.Config.Address.Addr().IsUnspecified() {
 		a.only = sock.LocalAddr(fd)
 	}
@@ -161,6 +168,7 @@ func (a *Acceptor) accept(most int) bool {
 				a.pause()
 				return false
 			}
+			a.vary()
 			a.enter(conn, peer)
 		case sock.EAGAIN:
 			return false
@@ -182,6 +190,15 @@ func (a *Acceptor) accept(most int) bool {
 		}
 	}
 	return true
+}
+
+// vary gives connections to come other keepalive times: they inherit those of
+// the listening socket, and one call for each would cost more.
+func (a *Acceptor) vary() {
+	if a.similar++; a.similar == similarMost && a.keepalive.Idle > 0 {
+		a.similar = 0
+		sock.SetKeepalive(a.fd, a.keepalive.Spread())
+	}
 }
 
 // enter finds out where a connection wanted to go.

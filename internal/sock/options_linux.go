@@ -1,6 +1,7 @@
 package sock
 
 import (
+	"math/rand/v2"
 	"time"
 	"unsafe"
 
@@ -13,6 +14,28 @@ type Keepalive struct {
 	Idle     time.Duration // silence before the first probe
 	Interval time.Duration // between probes
 	Probes   int           // unanswered probes that end the connection
+}
+
+// Spread is k with an idle time and an interval that are shorter by a random
+// part, up to a half, in whole seconds. Connections that were opened together
+// would else be probed in one instant, and the kernel's queue for packets to its
+// own host, 1000 for each core (net.core.netdev_max_backlog), would lose most of
+// the probes, each time the same (docs/decisions/0006-keepalive-spread.md).
+func (k Keepalive) Spread() Keepalive {
+	k.Idle, k.Interval = spread(k.Idle), spread(k.Interval)
+	return k
+}
+
+func spread(d time.Duration) time.Duration {
+	seconds := int64(d / 2 / time.Second)
+	return d - time.Duration(rand.Int64N(seconds+1))*time.Second
+}
+
+// SetKeepalive changes the keepalive times of a socket that has keepalive on.
+// On a listening one they are for the connections that come from now on.
+func SetKeepalive(fd int, k Keepalive) {
+	setInt(fd, unix.IPPROTO_TCP, unix.TCP_KEEPIDLE, wholeSeconds(k.Idle))
+	setInt(fd, unix.IPPROTO_TCP, unix.TCP_KEEPINTVL, wholeSeconds(k.Interval))
 }
 
 func setInt(fd, level, option, value int) Errno {
