@@ -18,7 +18,10 @@ func layout() map[string][]string {
 		"intercept":       {"internal/sock"},
 		"intercept/rules": {"internal/sock"},
 
-		"listener":    with(loops, "config", "intercept"),
+		"listener":         with(loops, "config", "intercept", "listener/inspect"),
+		"listener/inspect": {},
+		"listener/policy":  {"config"},
+
 		"cluster":     with(loops, "config"),
 		"proxy":       with(loops, "config", "intercept", "listener", "cluster", "proxy/relay"),
 		"proxy/relay": {"internal/eventloop", "internal/sock", "internal/stats"},
