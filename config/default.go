@@ -10,7 +10,7 @@ func Default() Config {
 		Metrics:   Metrics{Address: "0.0.0.0:15090"},
 		Readiness: Readiness{Address: "0.0.0.0:15021"},
 		Log:       Log{Level: "info", Format: "json"},
-		Limits:    Limits{MaxConnections: 50000},
+		Limits:    Limits{MaxConnections: 50000, MaxPendingInspections: 1024},
 		Drain:     Drain{Time: 45 * time.Second, MinTime: 5 * time.Second, Strategy: DrainGradual},
 	}
 }
@@ -33,7 +33,12 @@ func DefaultListener() Listener {
 		Direction:        Unspecified,
 		InterceptionMode: InterceptNone,
 		Bind:             true,
-		TCPKeepalive:     DefaultKeepalive(),
+
+		ListenerFiltersTimeout:           5 * time.Second,
+		ContinueOnListenerFiltersTimeout: true,
+		TLSInspector:                     TLSInspector{MaxClientHello: 64 << 10},
+
+		TCPKeepalive: DefaultKeepalive(),
 	}
 }
 

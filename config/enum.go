@@ -23,6 +23,17 @@ func InterceptionModes() []InterceptionMode {
 // SourceTypes are the allowed values of Match.SourceType.
 func SourceTypes() []SourceType { return []SourceType{SourceAny, SourceLocal, SourceExternal} }
 
+// ListenerFilters are the allowed members of Listener.ListenerFilters.
+func ListenerFilters() []ListenerFilter {
+	return []ListenerFilter{FilterProxyProtocol, FilterTLS, FilterHTTP}
+}
+
+// ProxyProtocolVersions are the allowed members of
+// ProxyProtocol.DisallowedVersions.
+func ProxyProtocolVersions() []ProxyProtocolVersion {
+	return []ProxyProtocolVersion{ProxyProtocolV1, ProxyProtocolV2}
+}
+
 // ClusterTypes are the allowed values of Cluster.Type.
 func ClusterTypes() []ClusterType { return []ClusterType{ClusterStatic, ClusterOriginalDst} }
 

@@ -64,7 +64,8 @@ const (
 
 // Limits bound the whole process.
 type Limits struct {
-	MaxConnections int // live downstream connections; 0 = unlimited
+	MaxConnections        int // live downstream connections; 0 = unlimited
+	MaxPendingInspections int // connections still in listener filters; 0 = unlimited
 }
 
 // Drain is how the daemon stops.
@@ -111,12 +112,19 @@ const (
 // Listener is one address that takes connections, or, with Bind false, one
 // that only receives them from a listener with UseOriginalDst.
 type Listener struct {
-	Name               string
-	Address            netip.AddrPort
-	Direction          Direction
-	InterceptionMode   InterceptionMode
-	Bind               bool
-	UseOriginalDst     bool
+	Name             string
+	Address          netip.AddrPort
+	Direction        Direction
+	InterceptionMode InterceptionMode
+	Bind             bool
+	UseOriginalDst   bool
+
+	ListenerFilters                  []ListenerFilter // a PROXY header comes first, if there is one
+	ListenerFiltersTimeout           time.Duration    // for all filters together; 0 = never
+	ContinueOnListenerFiltersTimeout bool             // a connection that has sent nothing by then goes on; else it is closed
+	ProxyProtocol                    ProxyProtocol
+	TLSInspector                     TLSInspector
+
 	MaxConnections     int // 0 = unlimited
 	TCPKeepalive       Keepalive
 	FilterChains       []FilterChain
@@ -146,10 +154,29 @@ type FilterChain struct {
 type Match struct {
 	DestinationPort          uint16 // 0 = any
 	PrefixRanges             []netip.Prefix
+	ServerNames              []string          // of the TLS client; *.example.com is every name below example.com; ASCII case does not matter
+	TransportProtocol        TransportProtocol // "" = any
+	ApplicationProtocols     []string          // ALPN, or what looking at the bytes told
 	DirectSourcePrefixRanges []netip.Prefix
 	SourceType               SourceType
 	SourcePrefixRanges       []netip.Prefix
 	SourcePorts              []uint16
+}
+
+// TransportProtocol is what a connection begins with.
+type TransportProtocol string
+
+// The transport protocols, as Envoy's: TLS begins with a ClientHello, and
+// whatever does not is raw.
+const (
+	TransportTLS       TransportProtocol = "tls"
+	TransportRawBuffer TransportProtocol = "raw_buffer"
+)
+
+// TransportProtocols are the allowed values of Match.TransportProtocol, which
+// may also be left out.
+func TransportProtocols() []TransportProtocol {
+	return []TransportProtocol{TransportTLS, TransportRawBuffer}
 }
 
 // SourceType tells connections from this host from others.

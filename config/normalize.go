@@ -3,12 +3,14 @@ package config
 import (
 	"net/netip"
 	"strconv"
+	"strings"
 )
 
 // Normalize brings cfg into the one form that the rest of sluice relies on,
 // so that equal configurations compare equal: IPv4-mapped IPv6 addresses
-// become IPv4, host bits of prefixes are cleared (as Envoy does), chains
-// without a name get one, transparent clusters get their mark, empty lists become nil. A chain's empty AccessLog
+// become IPv4, host bits of prefixes are cleared (as Envoy does), server names
+// to match become lower case, chains without a name get one, transparent
+// clusters get their mark, empty lists become nil. A chain's empty AccessLog
 // stays: it means "none", where nil means "the Config's own".
 // Front doors call it before Validate.
 func Normalize(cfg *Config) {
@@ -25,6 +27,9 @@ func Normalize(cfg *Config) {
 
 func normalizeListener(l *Listener) {
 	l.Address = unmapPort(l.Address)
+	l.ListenerFilters = nilIfEmpty(l.ListenerFilters)
+	l.ProxyProtocol.DisallowedVersions = nilIfEmpty(l.ProxyProtocol.DisallowedVersions)
+	l.ProxyProtocol.TrustedPrefixRanges = maskAll(l.ProxyProtocol.TrustedPrefixRanges)
 	l.FilterChains = nilIfEmpty(l.FilterChains)
 	for i := range l.FilterChains {
 		normalizeChain(&l.FilterChains[i], "chain-"+strconv.Itoa(i))
@@ -40,6 +45,8 @@ func normalizeChain(c *FilterChain, unnamed string) {
 	}
 	m := &c.Match
 	m.PrefixRanges = maskAll(m.PrefixRanges)
+	m.ServerNames = lowerAll(m.ServerNames)
+	m.ApplicationProtocols = nilIfEmpty(m.ApplicationProtocols)
 	m.DirectSourcePrefixRanges = maskAll(m.DirectSourcePrefixRanges)
 	m.SourcePrefixRanges = maskAll(m.SourcePrefixRanges)
 	m.SourcePorts = nilIfEmpty(m.SourcePorts)
@@ -79,4 +86,17 @@ func maskAll(prefixes []netip.Prefix) []netip.Prefix {
 		prefixes[i] = p.Masked()
 	}
 	return nilIfEmpty(prefixes)
+}
+
+// lowerAll folds names as DNS compares them (RFC 4343): ASCII letters only.
+func lowerAll(names []string) []string {
+	for i, name := range names {
+		names[i] = strings.Map(func(r rune) rune {
+			if 'A' <= r && r <= 'Z' {
+				return r + 'a' - 'A'
+			}
+			return r
+		}, name)
+	}
+	return nilIfEmpty(names)
 }

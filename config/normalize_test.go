@@ -16,7 +16,7 @@ func TestNormalize(t *testing.T) {
 		Address: netip.MustParseAddrPort("[::ffff:0.0.0.0]:15006"),
 		FilterChains: []FilterChain{
 			{Name: "own", AccessLog: []AccessLog{}},
-			{Match: Match{SourcePorts: []uint16{}, PrefixRanges: []netip.Prefix{
+			{Match: Match{SourcePorts: []uint16{}, ServerNames: []string{"*.A.Example", "É.example"}, ApplicationProtocols: []string{}, PrefixRanges: []netip.Prefix{
 				netip.MustParsePrefix("10.4.5.6/16"),
 				netip.MustParsePrefix("::ffff:10.4.5.6/112"),
 				netip.MustParsePrefix("::ffff:10.4.5.6/95"),
@@ -41,7 +41,10 @@ func TestNormalize(t *testing.T) {
 	if got := l.FilterChains[1].Match.PrefixRanges; !reflect.DeepEqual(got, want) {
 		t.Errorf("prefixes %v, want %v", got, want)
 	}
-	if cfg.AccessLog != nil || l.FilterChains[1].Match.SourcePorts != nil {
+	if got := l.FilterChains[1].Match.ServerNames; !reflect.DeepEqual(got, []string{"*.a.example", "É.example"}) {
+		t.Errorf("server names %v", got)
+	}
+	if cfg.AccessLog != nil || l.FilterChains[1].Match.ApplicationProtocols != nil || l.FilterChains[1].Match.SourcePorts != nil {
 		t.Error("an empty list is left")
 	}
 	if l.FilterChains[0].AccessLog == nil || l.FilterChains[1].AccessLog != nil {

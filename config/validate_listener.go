@@ -20,6 +20,7 @@ func (v *validator) listeners(listeners []Listener) {
 		v.handOver(path, l, handsOver)
 		oneOf(v, path+".direction", l.Direction, Directions())
 		oneOf(v, path+".interception_mode", l.InterceptionMode, InterceptionModes())
+		v.listenerFilters(path, l)
 		v.limit(path+".max_connections", l.MaxConnections)
 		v.keepalive(path+".tcp_keepalive", l.TCPKeepalive)
 		v.chains(path, l)
@@ -77,19 +78,10 @@ func (v *validator) chains(path string, l *Listener) {
 	}
 }
 
-func isEmptyMatch(m *Match) bool {
-	return m.DestinationPort == 0 && len(m.PrefixRanges) == 0 && len(m.DirectSourcePrefixRanges) == 0 &&
-		m.SourceType == SourceAny && len(m.SourcePrefixRanges) == 0 && len(m.SourcePorts) == 0
-}
-
 func (v *validator) chain(path string, c *FilterChain, l *Listener, names map[string]string) {
 	v.name(path+".name", c.Name, names)
-	oneOf(v, path+".match.source_type", c.Match.SourceType, SourceTypes())
-	for i, port := range c.Match.SourcePorts {
-		if port == 0 {
-			v.add(fmt.Sprintf("%s.match.source_ports[%d]", path, i), "must be from 1 to 65535, not 0")
-		}
-	}
+	v.match(path+".match", &c.Match)
+	v.inspected(path+".match", &c.Match, l)
 	v.tcpProxy(path+".tcp_proxy", &c.TCPProxy, l)
 	v.accessLogs(path+".access_log", c.AccessLog)
 }

@@ -39,6 +39,15 @@ func valid() *Config {
 func TestValidate(t *testing.T) {
 	addr := netip.MustParseAddr
 	port := netip.MustParseAddrPort
+	inspect := func(c *Config, listener int) { c.Listeners[listener].ListenerFilters = ListenerFilters() }
+	match := func(c *Config) *Match {
+		inspect(c, 0)
+		return &c.Listeners[0].FilterChains[0].Match
+	}
+	matchOfDefault := func(c *Config) *Match {
+		inspect(c, 1)
+		return &c.Listeners[1].DefaultFilterChain.Match
+	}
 	type spoilCase struct {
 		name  string
 		spoil func(*Config)
@@ -59,6 +68,27 @@ func TestValidate(t *testing.T) {
 		{"unix admin", func(c *Config) { c.Admin.Address = "unix:///run/x" }, ""},
 		{"same chain name in another listener", func(c *Config) { c.Listeners[1].DefaultFilterChain.Name = "c" }, ""},
 		{"min_time equals time", func(c *Config) { c.Drain.MinTime = c.Drain.Time }, ""},
+
+		{"inspection", func(c *Config) {
+			*match(c) = Match{SourceType: SourceAny, ServerNames: []string{"a.example", "*.example", "x_1.example."}, TransportProtocol: TransportTLS, ApplicationProtocols: []string{"h2"}}
+		}, ""},
+		{"raw", func(c *Config) { match(c).TransportProtocol = TransportRawBuffer }, ""},
+
+		{"bare asterisk", func(c *Config) { match(c).ServerNames = []string{"a.example", "*"} }, "listeners[0].filter_chains[0].match.server_names[1]: must be a name or *.suffix, not *"},
+		{"partial wildcard", func(c *Config) { match(c).ServerNames = []string{"a*.example"} }, "listeners[0].filter_chains[0].match.server_names[0]: must be a name or *.suffix, such"},
+		{"inner wildcard", func(c *Config) { match(c).ServerNames = []string{"a.*.example"} }, "listeners[0].filter_chains[0].match.server_names[0]: must be a name or *.suffix, such"},
+		{"two wildcards", func(c *Config) { match(c).ServerNames = []string{"*.*.example"} }, "listeners[0].filter_chains[0].match.server_names[0]: must be a name or *.suffix, such"},
+		{"wildcard of nothing", func(c *Config) { match(c).ServerNames = []string{"*."} }, "listeners[0].filter_chains[0].match.server_names[0]: must be a name or *.suffix, such"},
+		{"empty name", func(c *Config) { match(c).ServerNames = []string{""} }, "listeners[0].filter_chains[0].match.server_names[0]: must not be empty"},
+		{"name with NUL", func(c *Config) { match(c).ServerNames = []string{"a\x00.example"} }, "listeners[0].filter_chains[0].match.server_names[0]: must be printable ASCII"},
+		{"international name", func(c *Config) { match(c).ServerNames = []string{"bücher.example"} }, "listeners[0].filter_chains[0].match.server_names[0]: must be printable ASCII"},
+		{"long name", func(c *Config) { match(c).ServerNames = []string{strings.Repeat("a", 256)} }, "listeners[0].filter_chains[0].match.server_names[0]: must have at most 255"},
+		{"transport", func(c *Config) { match(c).TransportProtocol = "quic" }, "listeners[0].filter_chains[0].match.transport_protocol: must be one of tls, raw_buffer"},
+		{"empty protocol", func(c *Config) { match(c).ApplicationProtocols = []string{"h2", ""} }, "listeners[0].filter_chains[0].match.application_protocols[1]: must have from 1"},
+		{"long protocol", func(c *Config) { match(c).ApplicationProtocols = []string{strings.Repeat("a", 256)} }, "listeners[0].filter_chains[0].match.application_protocols[0]: must have from 1"},
+		{"server name of default", func(c *Config) { matchOfDefault(c).ServerNames = []string{"a"} }, "listeners[1].default_filter_chain.match: must be left out"},
+		{"transport of default", func(c *Config) { matchOfDefault(c).TransportProtocol = TransportTLS }, "listeners[1].default_filter_chain.match: must be left out"},
+		{"protocol of default", func(c *Config) { matchOfDefault(c).ApplicationProtocols = []string{"h2"} }, "listeners[1].default_filter_chain.match: must be left out"},
 
 		{"concurrency", func(c *Config) { c.Concurrency = 5000 }, "concurrency: must be from 0"},
 		{"hostless clash", func(c *Config) { c.Metrics.Address = ":15006" }, "listeners[0].address: 0.0.0.0:15006 is already taken by metrics.address"},

@@ -75,6 +75,17 @@ func (g *Guard) Concerns(to netip.AddrPort) bool {
 	return own
 }
 
+// OwnPort says whether an address is this host's, with a port of the daemon's
+// own listeners: dialling it would come straight back.
+func (g *Guard) OwnPort(to netip.AddrPort) bool {
+	e := g.entrances.Load()
+	if e == nil {
+		return false
+	}
+	_, own := e.Ports[to.Port()]
+	return own && g.Hosts.Has(to.Addr())
+}
+
 // Begin announces a dial. The caller calls Landed or Failed next.
 func (g *Guard) Begin(to netip.AddrPort) {
 	key := g.key(netip.AddrPort{}, to)

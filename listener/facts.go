@@ -1,15 +1,28 @@
 package listener
 
-import "net/netip"
+import (
+	"net/netip"
+
+	"github.com/sluiceproxy/sluice/config"
+)
 
 // Facts are what is known about a connection when its filter chain is chosen.
 // IPv4-mapped IPv6 addresses count as IPv4 everywhere. An address that is not
 // known (the zero Addr) is looked up as 255.255.255.255, as Envoy does for
 // Unix-domain sockets: in practice only chains that do not ask match it.
+//
+// The last three come from inspecting the client's first bytes. While they are
+// empty, only chains that do not ask for them match. Envoy calls whatever is
+// not seen to be TLS raw_buffer, also where nothing has looked; that is for
+// the caller to say.
 type Facts struct {
 	Destination  netip.AddrPort // the original destination
 	DirectSource netip.Addr     // the socket's peer
 	Source       netip.AddrPort // the client: the peer, or what PROXY protocol said
+
+	ServerName           string // as the client sent it, in any case; "" = none
+	TransportProtocol    config.TransportProtocol
+	ApplicationProtocols []string // in the client's order, which decides
 }
 
 // local tells whether the client is this host itself. Envoy's

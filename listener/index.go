@@ -22,7 +22,15 @@ type Index struct {
 	root        ref
 	ports       []portTable   // of levels destinationPort and sourcePort
 	prefixes    []prefixTable // of the three levels of addresses
+	serverNames []serverNames
+	transports  []transports
+	protocols   []protocols
 	sourceTypes []sourceTypes
+
+	ways [applicationProtocol - serverName + 1][]branches // parallel to the tables of these levels; for Needs
+
+	chains     []config.FilterChain // for Warnings
+	hasDefault bool
 }
 
 // level is a criterion; their order is the order of matching. A further
@@ -33,6 +41,9 @@ type level uint8
 const (
 	destinationPort level = iota
 	destinationPrefix
+	serverName
+	transportProtocol
+	applicationProtocol
 	directSourcePrefix
 	sourceType
 	sourcePrefix
@@ -42,19 +53,21 @@ const (
 
 // String is the criterion's key in the configuration.
 func (l level) String() string {
-	return [...]string{"destination_port", "prefix_ranges", "direct_source_prefix_ranges", "source_type",
+	return [...]string{"destination_port", "prefix_ranges",
+		"server_names", "transport_protocol", "application_protocols", "direct_source_prefix_ranges", "source_type",
 		"source_prefix_ranges", "source_ports", ""}[l]
 }
 
 // ref says where the search goes on: at a level, in the table with that index
 // among the tables of its kind. At level decided, index is the chain's ordinal
-// or NoMatch.
+// or NoMatch. Asks is what the tables from there on can ask of inspection.
 type ref struct {
 	level level
+	asks  asks
 	index int32
 }
 
-func noChain() ref { return ref{decided, NoMatch} }
+func noChain() ref { return ref{level: decided, index: NoMatch} }
 
 // NewIndex builds the index of a listener's chains, which must be normalised
 // (config.Normalize). Chains that would take the same connections, and values
@@ -66,15 +79,11 @@ func noChain() ref { return ref{decided, NoMatch} }
 // accepts both and chooses one by chance. Without any chain there must be a
 // default one.
 func NewIndex(chains []config.FilterChain, hasDefault bool) (*Index, config.Problems) {
-	b := newBuilder(chains)
+	b := newBuilder(chains, hasDefault)
 	if len(chains) == 0 && !hasDefault {
 		b.report("filter_chains", "at least one filter chain or a default_filter_chain is required")
 	}
-	ordinals := make([]int32, len(chains))
-	for i := range ordinals {
-		ordinals[i] = int32(i)
-	}
-	b.index.root = b.build(destinationPort, ordinals)
+	b.index.root = b.build(destinationPort, b.ordinals())
 	if len(b.problems) > 0 {
 		return nil, b.problems
 	}
@@ -82,14 +91,22 @@ func NewIndex(chains []config.FilterChain, hasDefault bool) (*Index, config.Prob
 }
 
 // Match is the ordinal of the chain that takes the connection, or NoMatch.
-func (x *Index) Match(f *Facts) int {
-	at := x.root
+func (x *Index) Match(f *Facts) int { return x.from(x.root, f) }
+
+// from goes on with a search.
+func (x *Index) from(at ref, f *Facts) int {
 	for at.level != decided {
 		switch at.level {
 		case destinationPort:
 			at = x.ports[at.index].find(f.Destination.Port())
 		case destinationPrefix:
 			at = x.prefixes[at.index].find(f.Destination.Addr())
+		case serverName:
+			at = x.serverNames[at.index].find(f.ServerName)
+		case transportProtocol:
+			at = x.transports[at.index].find(f.TransportProtocol)
+		case applicationProtocol:
+			at = x.protocols[at.index].find(f.ApplicationProtocols)
 		case directSourcePrefix:
 			at = x.prefixes[at.index].find(f.DirectSource)
 		case sourceType:

@@ -76,6 +76,32 @@ func shapeAll(n int) []config.FilterChain {
 	})
 }
 
+func tenant(i int) string { return fmt.Sprintf("reviews-%d.prod.svc.cluster.example", i) }
+
+func shapeName(n int) []config.FilterChain {
+	return shape(n, func(i int) config.Match { return config.Match{ServerNames: []string{tenant(i)}} })
+}
+
+func shapeWildcard(n int) []config.FilterChain {
+	return shape(n, func(i int) config.Match { return config.Match{ServerNames: []string{"*." + tenant(i)}} })
+}
+
+func shapePortAndName(n int) []config.FilterChain {
+	return shape(n, func(i int) config.Match {
+		return config.Match{DestinationPort: uint16(i%(maxPort/2) + 1), ServerNames: []string{tenant(i)}, TransportProtocol: config.TransportTLS}
+	})
+}
+
+// shapeEvery adds what inspection tells to shapeAll.
+func shapeEvery(n int) []config.FilterChain {
+	chains := shapeAll(n)
+	for i := range chains {
+		m := &chains[i].Match
+		m.ServerNames, m.TransportProtocol, m.ApplicationProtocols = []string{tenant(i), "*." + tenant(i)}, config.TransportTLS, []string{"h2", "istio"}
+	}
+	return chains
+}
+
 // matchShape is one way in which chains are told apart.
 type matchShape struct {
 	name   string
@@ -85,9 +111,25 @@ type matchShape struct {
 
 func matchShapes() []matchShape {
 	inside := func(k int) netip.Addr { return addr4(10<<24 + uint32(k/8)<<8 + uint32(k*37&255)) }
+	protocols := []string{"http/1.1", "istio"}
 	same := func(k int) Facts {
 		a := addr4(10<<24 + uint32(k))
 		return Facts{Destination: netip.AddrPortFrom(a, uint16(k%100+1)), DirectSource: a, Source: netip.AddrPortFrom(a, 1)}
+	}
+	named := func(k int) Facts {
+		f := same(k)
+		f.ServerName, f.TransportProtocol, f.ApplicationProtocols = tenant(k), config.TransportTLS, protocols
+		return f
+	}
+	below := func(k int) Facts {
+		f := named(k)
+		f.ServerName = "a.b." + f.ServerName
+		return f
+	}
+	namedPort := func(k int) Facts {
+		f := named(k)
+		f.Destination = netip.AddrPortFrom(f.Destination.Addr(), uint16(k%(maxPort/2)+1))
+		return f
 	}
 	return []matchShape{
 		{"port", shapePort, func(k int) Facts { return Facts{Destination: netip.AddrPortFrom(addr4(1), uint16(k%maxPort+1))} }},
@@ -96,6 +138,10 @@ func matchShapes() []matchShape {
 		{"source", shapeSource, func(k int) Facts { return Facts{Source: netip.AddrPortFrom(inside(k), 80)} }},
 		{"source6", shapeSource6, func(k int) Facts { return Facts{Source: netip.AddrPortFrom(network6(k).Next(), 80)} }},
 		{"all", shapeAll, same},
+		{"name", shapeName, named},
+		{"wildcard", shapeWildcard, below},
+		{"port+name", shapePortAndName, namedPort},
+		{"every", shapeEvery, below},
 	}
 }
 
@@ -139,6 +185,24 @@ func BenchmarkMatch(b *testing.B) {
 		benchmarkMatch(b, shape(1, func(int) config.Match { return config.Match{} }), make([]Facts, 4096))
 	})
 	b.Run("default/chains=0", func(b *testing.B) { benchmarkMatch(b, nil, make([]Facts, 4096)) })
+}
+
+// BenchmarkNeeds asks before each inspection.
+func BenchmarkNeeds(b *testing.B) {
+	for _, s := range matchShapes() {
+		b.Run(s.name+"/chains=10000", func(b *testing.B) {
+			x, list := mustIndex(b, s.chains(10000)), s.connections(10000)
+			for i := range list {
+				list[i].ServerName, list[i].TransportProtocol, list[i].ApplicationProtocols = "", "", nil
+			}
+			b.ReportAllocs()
+			i := 0
+			for b.Loop() {
+				x.Needs(&list[i&4095])
+				i++
+			}
+		})
+	}
 }
 
 func BenchmarkNewIndex(b *testing.B) {

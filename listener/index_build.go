@@ -20,6 +20,10 @@ type builder struct {
 	problems config.Problems
 	reported map[config.Problem]bool
 	pairs    map[[2]int32]bool // chains whose overlap is reported
+
+	// visit, if not nil, sees each group that a table is made for, with the
+	// trail to it.
+	visit func(at level, chains []int32)
 }
 
 // step is a value that a group of chains has been chosen by.
@@ -34,14 +38,23 @@ type wish[T any] struct {
 	chain int32
 }
 
-func newBuilder(chains []config.FilterChain) *builder {
+func newBuilder(chains []config.FilterChain, hasDefault bool) *builder {
 	return &builder{
-		index:    &Index{root: noChain()},
+		index:    &Index{root: noChain(), chains: chains, hasDefault: hasDefault},
 		chains:   chains,
 		built:    make(map[string]ref),
 		reported: make(map[config.Problem]bool),
 		pairs:    make(map[[2]int32]bool),
 	}
+}
+
+// ordinals are all chains.
+func (b *builder) ordinals() []int32 {
+	list := make([]int32, len(b.chains))
+	for i := range list {
+		list[i] = int32(i)
+	}
+	return list
 }
 
 // build makes the part of the tree for these chains (ascending ordinals) from
@@ -61,6 +74,9 @@ func (b *builder) build(at level, chains []int32) ref {
 	k := key(at, chains)
 	if to, ok := b.built[k]; ok {
 		return to
+	}
+	if b.visit != nil {
+		b.visit(at, chains)
 	}
 	to := b.table(at, chains)
 	b.built[k] = to
@@ -89,6 +105,18 @@ func (b *builder) constrains(at level, chains []int32) bool {
 			if len(prefixes(m, at)) > 0 {
 				return true
 			}
+		case serverName:
+			if len(m.ServerNames) > 0 {
+				return true
+			}
+		case transportProtocol:
+			if m.TransportProtocol != "" {
+				return true
+			}
+		case applicationProtocol:
+			if len(m.ApplicationProtocols) > 0 {
+				return true
+			}
 		case sourceType:
 			if m.SourceType == config.SourceLocal || m.SourceType == config.SourceExternal {
 				return true
@@ -102,6 +130,12 @@ func (b *builder) table(at level, chains []int32) ref {
 	switch at {
 	case destinationPort, sourcePort:
 		return b.portTable(at, chains)
+	case serverName:
+		return b.serverNames(chains)
+	case transportProtocol:
+		return b.transports(chains)
+	case applicationProtocol:
+		return b.protocols(chains)
 	case sourceType:
 		return b.sourceTypes(chains)
 	default:
@@ -118,24 +152,13 @@ func (b *builder) follow(at level, value any, chains []int32) ref {
 }
 
 func (b *builder) portTable(at level, chains []int32) ref {
-	var named []wish[uint16]
-	var unnamed []int32
-	for _, c := range chains {
-		list := ports(&b.chains[c].Match, at)
-		if len(list) == 0 {
-			unnamed = append(unnamed, c)
-		}
-		for _, port := range list {
-			named = append(named, wish[uint16]{port, c})
-		}
-	}
-	t := portTable{any: b.build(at+1, unnamed)}
-	eachGroup(b, at, named, cmp.Compare, func(port uint16, group []int32) {
+	var t portTable
+	t.any = eachListed(b, at, chains, func(m *config.Match) []uint16 { return ports(m, at) }, func(port uint16, to ref) {
 		t.ports = append(t.ports, port)
-		t.to = append(t.to, b.follow(at, port, group))
+		t.to = append(t.to, to)
 	})
 	b.index.ports = append(b.index.ports, t)
-	return ref{at, int32(len(b.index.ports) - 1)}
+	return ref{at, asksOf(t.to) | t.any.asks, int32(len(b.index.ports) - 1)}
 }
 
 // prefixTable lets chains without the criterion name all addresses of both
@@ -158,7 +181,11 @@ func (b *builder) prefixTable(at level, chains []int32) ref {
 		entries = append(entries, entry{prefix, b.follow(at, prefix, group)})
 	})
 	b.index.prefixes = append(b.index.prefixes, newPrefixTable(entries))
-	return ref{at, int32(len(b.index.prefixes) - 1)}
+	var all asks
+	for _, e := range entries {
+		all |= e.to.asks
+	}
+	return ref{at, all, int32(len(b.index.prefixes) - 1)}
 }
 
 func (b *builder) sourceTypes(chains []int32) ref {
@@ -179,7 +206,26 @@ func (b *builder) sourceTypes(chains []int32) ref {
 		t.external = b.follow(sourceType, config.SourceExternal, group)
 	}
 	b.index.sourceTypes = append(b.index.sourceTypes, t)
-	return ref{sourceType, int32(len(b.index.sourceTypes) - 1)}
+	return ref{level: sourceType, index: int32(len(b.index.sourceTypes) - 1)}
+}
+
+// eachListed calls do for each value that the chains list, in order, and
+// returns where a connection with none of them goes.
+func eachListed[T cmp.Ordered](b *builder, at level, chains []int32, values func(*config.Match) []T, do func(T, ref)) ref {
+	var named []wish[T]
+	var unnamed []int32
+	for _, c := range chains {
+		list := values(&b.chains[c].Match)
+		if len(list) == 0 {
+			unnamed = append(unnamed, c)
+		}
+		for _, value := range list {
+			named = append(named, wish[T]{value, c})
+		}
+	}
+	unlisted := b.build(at+1, unnamed)
+	eachGroup(b, at, named, cmp.Compare, func(value T, group []int32) { do(value, b.follow(at, value, group)) })
+	return unlisted
 }
 
 // eachGroup calls do for each value in order, with the chains that name it.

@@ -10,8 +10,7 @@ import (
 	"github.com/sluiceproxy/sluice/config"
 )
 
-// envoyChain is a filter chain of testdata/conformance. Later collects the
-// criteria that the index does not have yet.
+// envoyChain is a filter chain of testdata/conformance.
 type envoyChain struct {
 	Name  string                     `json:"name"`
 	Match map[string]json.RawMessage `json:"match"`
@@ -23,6 +22,10 @@ type envoyConnection struct {
 	SourceIP        string `json:"source_ip"`
 	SourcePort      uint16 `json:"source_port"`
 	DirectSourceIP  string `json:"direct_source_ip"`
+
+	ServerName           string                   `json:"server_name"`
+	TransportProtocol    config.TransportProtocol `json:"transport_protocol"`
+	ApplicationProtocols []string                 `json:"application_protocols"`
 }
 
 type envoyCase struct {
@@ -52,18 +55,6 @@ func envoyCases(t *testing.T, file string) []envoyCase {
 	return all.Cases
 }
 
-// later tells whether the case uses a criterion that comes with issue 4.
-func (c *envoyCase) later() bool {
-	for _, ch := range c.Chains {
-		for _, key := range []string{"server_names", "transport_protocol", "application_protocols"} {
-			if _, ok := ch.Match[key]; ok {
-				return true
-			}
-		}
-	}
-	return false
-}
-
 // chains translates the case's chains; an error is a malformed value.
 func (c *envoyCase) chains(t *testing.T) ([]config.FilterChain, error) {
 	var list []config.FilterChain
@@ -76,6 +67,12 @@ func (c *envoyCase) chains(t *testing.T) ([]config.FilterChain, error) {
 				err = json.Unmarshal(raw, &m.DestinationPort)
 			case "prefix_ranges":
 				err = json.Unmarshal(raw, &m.PrefixRanges)
+			case "server_names":
+				err = json.Unmarshal(raw, &m.ServerNames)
+			case "transport_protocol":
+				err = json.Unmarshal(raw, &m.TransportProtocol)
+			case "application_protocols":
+				err = json.Unmarshal(raw, &m.ApplicationProtocols)
 			case "direct_source_prefix_ranges":
 				err = json.Unmarshal(raw, &m.DirectSourcePrefixRanges)
 			case "source_prefix_ranges":
@@ -108,17 +105,15 @@ func (c *envoyConnection) facts() Facts {
 		Destination:  netip.AddrPortFrom(addr(c.DestinationIP), c.DestinationPort),
 		DirectSource: addr(c.DirectSourceIP),
 		Source:       netip.AddrPortFrom(addr(c.SourceIP), c.SourcePort),
+
+		ServerName:           c.ServerName,
+		TransportProtocol:    c.TransportProtocol,
+		ApplicationProtocols: c.ApplicationProtocols,
 	}
 }
 
 func TestMatchAsEnvoy(t *testing.T) {
-	run, later := 0, 0
 	for _, c := range envoyCases(t, "filter_chain_match.json") {
-		if c.later() {
-			later++
-			continue
-		}
-		run++
 		t.Run(c.ID+"/"+c.SourceTest, func(t *testing.T) {
 			chains, err := c.chains(t)
 			if err != nil {
@@ -140,21 +135,14 @@ func TestMatchAsEnvoy(t *testing.T) {
 			}
 		})
 	}
-	t.Logf("%d cases run; %d use server_names, transport_protocol or application_protocols and come with issue 4", run, later)
 }
 
 func TestConfigAsEnvoy(t *testing.T) {
-	run, later := 0, 0
 	for _, c := range envoyCases(t, "filter_chain_config.json") {
-		if c.later() {
-			later++
-			continue
-		}
-		run++
 		t.Run(c.ID+"/"+c.SourceTest, func(t *testing.T) {
 			chains, err := c.chains(t)
 			if err == nil {
-				if _, problems := NewIndex(chains, c.Default != nil); len(problems) > 0 {
+				if problems := loadProblems(chains, c.Default != nil); len(problems) > 0 {
 					err = problems
 				}
 			}
@@ -163,5 +151,28 @@ func TestConfigAsEnvoy(t *testing.T) {
 			}
 		})
 	}
-	t.Logf("%d cases run; %d use server_names, transport_protocol or application_protocols and come with issue 4", run, later)
+}
+
+// loadProblems are those that a configuration with a listener of these chains
+// has, found as the daemon finds them.
+func loadProblems(chains []config.FilterChain, hasDefault bool) config.Problems {
+	cfg := config.Default()
+	cluster := config.DefaultCluster()
+	cluster.Name = "c"
+	l := config.DefaultListener()
+	l.Name, l.Address, l.ListenerFilters = "l", netip.MustParseAddrPort("0.0.0.0:15006"), config.ListenerFilters()
+	for _, ch := range chains {
+		whole := config.DefaultFilterChain()
+		whole.Name, whole.Match, whole.TCPProxy.Cluster = ch.Name, ch.Match, "c"
+		l.FilterChains = append(l.FilterChains, whole)
+	}
+	if hasDefault {
+		last := config.DefaultFilterChain()
+		last.TCPProxy.Cluster = "c"
+		l.DefaultFilterChain = &last
+	}
+	cfg.Listeners, cfg.Clusters = []config.Listener{l}, []config.Cluster{cluster}
+	config.Normalize(&cfg)
+	_, problems := NewIndex(cfg.Listeners[0].FilterChains, hasDefault)
+	return append(problems, config.Validate(&cfg)...)
 }

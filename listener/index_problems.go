@@ -14,7 +14,7 @@ func (b *builder) decide(chains []int32) ref {
 	for _, c := range chains[1:] {
 		b.reportOverlap(chains[0], c)
 	}
-	return ref{decided, chains[0]}
+	return ref{level: decided, index: chains[0]}
 }
 
 func (b *builder) reportOverlap(first, second int32) {

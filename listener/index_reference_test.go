@@ -4,6 +4,7 @@ import (
 	"math/rand/v2"
 	"net/netip"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/sluiceproxy/sluice/config"
@@ -22,6 +23,9 @@ func referenceMatch(chains []config.FilterChain, f *Facts) []int {
 	match := func(i int) *config.Match { return &chains[i].Match }
 	left = best(left, func(i int) int { return portRank(listed(match(i).DestinationPort), f.Destination.Port()) })
 	left = best(left, func(i int) int { return prefixRank(match(i).PrefixRanges, f.Destination.Addr()) })
+	left = best(left, func(i int) int { return nameRank(match(i).ServerNames, strings.ToLower(f.ServerName)) })
+	left = best(left, func(i int) int { return transportRank(match(i).TransportProtocol, f.TransportProtocol) })
+	left = best(left, func(i int) int { return protocolRank(match(i).ApplicationProtocols, f.ApplicationProtocols) })
 	left = best(left, func(i int) int { return prefixRank(match(i).DirectSourcePrefixRanges, f.DirectSource) })
 	left = best(left, func(i int) int { return typeRank(match(i).SourceType, f) })
 	left = best(left, func(i int) int { return prefixRank(match(i).SourcePrefixRanges, f.Source.Addr()) })
@@ -74,6 +78,47 @@ func prefixRank(list []netip.Prefix, addr netip.Addr) int {
 	return rank
 }
 
+// nameRank is the length of the longest name that fits; a whole one beats all.
+func nameRank(list []string, name string) int {
+	if len(list) == 0 {
+		return 0
+	}
+	rank := -1
+	for _, n := range list {
+		suffix, wildcard := strings.CutPrefix(n, "*")
+		switch {
+		case !wildcard && n == name:
+			return 1000
+		case wildcard && strings.HasSuffix(name, suffix): // to Envoy also the suffix alone, if a client sends that
+			rank = max(rank, len(suffix))
+		}
+	}
+	return rank
+}
+
+func transportRank(want, got config.TransportProtocol) int {
+	switch want {
+	case "":
+		return 0
+	case got:
+		return 1
+	}
+	return -1
+}
+
+// protocolRank is higher the earlier the client names one of the list.
+func protocolRank(list, offered []string) int {
+	if len(list) == 0 {
+		return 0
+	}
+	for i, p := range offered {
+		if slices.Contains(list, p) {
+			return len(offered) - i
+		}
+	}
+	return -1
+}
+
 func typeRank(t config.SourceType, f *Facts) int {
 	source := f.Source.Addr().Unmap()
 	isLocal := source.String() == "127.0.0.1" || source.String() == "::1" || source == f.Destination.Addr().Unmap()
@@ -97,6 +142,13 @@ func referenceOverlap(a, b *config.Match) bool {
 			y = whole
 		}
 		return slices.ContainsFunc(x, func(p netip.Prefix) bool { return slices.Contains(y, p) })
+	}
+	shareText := func(x, y []string) bool {
+		return len(x) == 0 && len(y) == 0 || slices.ContainsFunc(x, func(s string) bool { return slices.Contains(y, s) })
+	}
+	if !shareText(a.ServerNames, b.ServerNames) || a.TransportProtocol != b.TransportProtocol ||
+		!shareText(a.ApplicationProtocols, b.ApplicationProtocols) {
+		return false
 	}
 	samePorts := len(a.SourcePorts) == 0 && len(b.SourcePorts) == 0 ||
 		slices.ContainsFunc(a.SourcePorts, func(p uint16) bool { return slices.Contains(b.SourcePorts, p) })
@@ -132,19 +184,54 @@ func (u universe) prefixes() []netip.Prefix {
 	return list
 }
 
+func namesToMatch() []string {
+	return []string{"a.example", "b.example", "x.a.example", "*.example", "*.a.example", "*.x.a.example", "example", "*.b.a"}
+}
+
+func protocolsToMatch() []string { return []string{"h2", "http/1.1", "istio"} }
+
+// some of a list, seldom all.
+func (u universe) some(list []string) []string {
+	var chosen []string
+	for _, i := range u.r.Perm(len(list))[:u.r.IntN(3)] {
+		chosen = append(chosen, list[i])
+	}
+	return chosen
+}
+
+// answers are what inspection may tell.
+func (u universe) answers(f *Facts) {
+	names := []string{"", "a.example", "A.Example", "b.example", "c.example", "x.a.example", "y.x.A.example", "example", ".example",
+		"a.b.a", "b.a", "*.example", "x.example.", "..a.example", ".", "a..example", "a" + strings.Repeat(".a", 200) + ".example"}
+	transports := append(config.TransportProtocols(), "")
+	f.ServerName = names[u.r.IntN(len(names))]
+	f.TransportProtocol = transports[u.r.IntN(len(transports))]
+	f.ApplicationProtocols = u.some(append(protocolsToMatch(), "dummy"))
+}
+
 func (u universe) match() config.Match {
 	m := config.Match{SourceType: config.SourceTypes()[u.r.IntN(3)]}
 	if u.r.IntN(2) == 0 {
 		m.DestinationPort = u.port()
 	}
-	switch u.r.IntN(4) { // seldom all of them: most connections should match something
+	switch u.r.IntN(5) { // seldom all of them: most connections should match something
+	case 0:
+		m.ServerNames = u.some(namesToMatch())
+	case 1:
+		m.TransportProtocol = config.TransportProtocols()[u.r.IntN(2)]
+	case 2:
+		m.ApplicationProtocols = u.some(protocolsToMatch())
+	case 3:
+		m.ServerNames, m.ApplicationProtocols = u.some(namesToMatch()), u.some(protocolsToMatch())
+	}
+	switch u.r.IntN(6) {
 	case 0:
 		m.PrefixRanges = u.prefixes()
 	case 1:
 		m.DirectSourcePrefixRanges = u.prefixes()
 	case 2:
 		m.SourcePrefixRanges = u.prefixes()
-	default:
+	case 3:
 		m.PrefixRanges, m.SourcePrefixRanges = u.prefixes(), u.prefixes()
 	}
 	for range max(0, u.r.IntN(5)-2) {
@@ -161,6 +248,7 @@ func (u universe) facts() Facts {
 	if u.r.IntN(3) == 0 {
 		f.DirectSource = u.addr()
 	}
+	u.answers(&f)
 	return f
 }
 
@@ -192,8 +280,40 @@ func check(t *testing.T, u universe) (matched int) {
 		if got := x.Match(&f); got != want {
 			t.Fatalf("chain %d, want %d, for %+v among %+v", got, want, f, chains)
 		}
+		checkNeeds(t, u, x, f)
 	}
 	return matched
+}
+
+// checkNeeds answers what is not needed in many ways: nothing may change.
+func checkNeeds(t *testing.T, u universe, x *Index, f Facts) {
+	t.Helper()
+	before := f
+	before.ServerName, before.TransportProtocol, before.ApplicationProtocols = "", "", nil
+	needs := x.Needs(&before)
+	for range 5 {
+		other := f
+		u.answers(&other)
+		if needs.ServerName {
+			other.ServerName = f.ServerName
+		}
+		if needs.TransportProtocol {
+			other.TransportProtocol = f.TransportProtocol
+		}
+		if needs.ApplicationProtocols {
+			other.ApplicationProtocols = f.ApplicationProtocols
+		}
+		if got, want := x.Match(&other), x.Match(&f); got != want {
+			t.Fatalf("%+v goes to %d and %+v to %d, but only %+v is needed", f, want, other, got, needs)
+		}
+	}
+	if f.TransportProtocol == "" {
+		return
+	}
+	before.ServerName, before.TransportProtocol = f.ServerName, f.TransportProtocol
+	if left := x.Needs(&before); !left.ApplicationProtocols && f.TransportProtocol == config.TransportRawBuffer && x.Match(&before) != x.Match(&f) {
+		t.Fatalf("application protocols decide about %+v, but are not needed", f)
+	}
 }
 
 func TestMatchAsReference(t *testing.T) {

@@ -46,6 +46,12 @@ func mustIndex(t testing.TB, chains []config.FilterChain) *Index {
 	return x
 }
 
+// inspected are facts with what inspection told.
+func inspected(f Facts, name string, transport config.TransportProtocol, protocols ...string) Facts {
+	f.ServerName, f.TransportProtocol, f.ApplicationProtocols = name, transport, protocols
+	return f
+}
+
 type matchCase struct {
 	name   string
 	chains []config.Match
@@ -92,6 +98,36 @@ func TestMatch(t *testing.T) {
 		{"PROXY protocol separates source and direct source",
 			[]config.Match{{DirectSourcePrefixRanges: cidrs("10.0.0.0/8"), SourcePrefixRanges: cidrs("8.0.0.0/8")}},
 			Facts{DirectSource: netip.MustParseAddr("10.1.1.1"), Source: netip.MustParseAddrPort("8.8.8.8:1")}, 0},
+		{"the longest suffix wins", []config.Match{{ServerNames: []string{"*.com"}}, {ServerNames: []string{"*.b.com"}}, {ServerNames: []string{"c.b.com"}}},
+			inspected(facts("1.1.1.1:6", "2.2.2.2:80"), "A.C.B.com", config.TransportTLS), 1},
+		{"a suffix is not the name itself", []config.Match{{ServerNames: []string{"*.b.com"}}, {}},
+			inspected(facts("1.1.1.1:6", "2.2.2.2:80"), "b.com", config.TransportTLS), 1},
+		{"the shortest suffix", []config.Match{{ServerNames: []string{"*.c"}}, {}},
+			inspected(facts("1.1.1.1:6", "2.2.2.2:80"), "b.c", config.TransportTLS), 0},
+		{"a suffix begins with a dot", []config.Match{{ServerNames: []string{"*.b.com"}}, {}},
+			inspected(facts("1.1.1.1:6", "2.2.2.2:80"), "ab.com", config.TransportTLS), 1},
+		{"a name without the suffix's last dot", []config.Match{{ServerNames: []string{"*.com"}}, {}},
+			inspected(facts("1.1.1.1:6", "2.2.2.2:80"), "a.com.", config.TransportTLS), 1},
+		{"a name longer than any may be", []config.Match{{ServerNames: []string{"*.com"}}, {}},
+			inspected(facts("1.1.1.1:6", "2.2.2.2:80"), strings.Repeat("a.", 30000)+"com", config.TransportTLS), 0},
+		{"names are not DNS: bytes beyond ASCII stay", []config.Match{{ServerNames: []string{"*.com"}}, {}},
+			inspected(facts("1.1.1.1:6", "2.2.2.2:80"), "\x00\xff.COM", config.TransportTLS), 0},
+		{"no name goes to who asks for none", []config.Match{{ServerNames: []string{"*.com"}}, {}},
+			inspected(facts("1.1.1.1:6", "2.2.2.2:80"), "", config.TransportTLS), 1},
+		{"a prefix before a name", []config.Match{{PrefixRanges: cidrs("2.0.0.0/8"), ServerNames: []string{"a.com"}}, {ServerNames: []string{"b.com"}}},
+			inspected(facts("1.1.1.1:6", "2.2.2.2:80"), "b.com", config.TransportTLS), NoMatch},
+		{"a name before a transport", []config.Match{{ServerNames: []string{"a.com"}, TransportProtocol: config.TransportRawBuffer}, {TransportProtocol: config.TransportTLS}},
+			inspected(facts("1.1.1.1:6", "2.2.2.2:80"), "a.com", config.TransportTLS), NoMatch},
+		{"a transport that is not known matches who does not ask", []config.Match{{TransportProtocol: config.TransportRawBuffer}, {}},
+			inspected(facts("1.1.1.1:6", "2.2.2.2:80"), "", ""), 1},
+		{"a transport before a protocol", []config.Match{{TransportProtocol: config.TransportTLS, ApplicationProtocols: []string{"h2"}}, {ApplicationProtocols: []string{"istio"}}},
+			inspected(facts("1.1.1.1:6", "2.2.2.2:80"), "", config.TransportTLS, "istio"), NoMatch},
+		{"the client's first protocol", []config.Match{{ApplicationProtocols: []string{"h2"}}, {ApplicationProtocols: []string{"http/1.1"}}},
+			inspected(facts("1.1.1.1:6", "2.2.2.2:80"), "", config.TransportTLS, "x", "http/1.1", "h2"), 1},
+		{"protocols have a case", []config.Match{{ApplicationProtocols: []string{"h2"}}, {}},
+			inspected(facts("1.1.1.1:6", "2.2.2.2:80"), "", config.TransportTLS, "H2"), 1},
+		{"a protocol before the direct source", []config.Match{{ApplicationProtocols: []string{"h2"}}, {DirectSourcePrefixRanges: cidrs("1.1.1.1/32")}},
+			inspected(facts("1.1.1.1:6", "2.2.2.2:80"), "", config.TransportTLS, "h2"), 0},
 		{"what is not known matches only who does not ask", []config.Match{{PrefixRanges: cidrs("10.0.0.0/8")}, {}}, Facts{}, 1},
 	}
 	for _, c := range cases {
@@ -131,6 +167,16 @@ func TestIndexProblems(t *testing.T) {
 			[]string{`filter_chains[1].match: of chain "b" overlaps with filter_chains[0].match of chain "a": both take prefix_ranges 0.0.0.0/0`}},
 		{"host bits hide a repeat", []config.FilterChain{chain("a", config.Match{SourcePrefixRanges: cidrs("10.0.0.1/8", "10.0.0.2/8")})},
 			[]string{`filter_chains[0].match.source_prefix_ranges: of chain "a" lists 10.0.0.0/8 more than once`}},
+		{"names differ in case", []config.FilterChain{chain("a", config.Match{ServerNames: []string{"A.example", "*.b.example"}}), chain("b", config.Match{ServerNames: []string{"*.B.example", "a.EXAMPLE"}})},
+			[]string{`filter_chains[1].match: of chain "b" overlaps with filter_chains[0].match of chain "a": both take server_names *.b.example;`}},
+		{"a name twice", []config.FilterChain{chain("a", config.Match{ServerNames: []string{"*.a.example", "*.A.example"}})},
+			[]string{`filter_chains[0].match.server_names: of chain "a" lists *.a.example more than once`}},
+		{"a protocol twice", []config.FilterChain{chain("a", config.Match{ApplicationProtocols: []string{"h2", "h2"}})},
+			[]string{`filter_chains[0].match.application_protocols: of chain "a" lists h2 more than once`}},
+		{"one protocol in two chains", []config.FilterChain{
+			chain("a", config.Match{TransportProtocol: config.TransportTLS, ApplicationProtocols: []string{"h2", "istio"}}),
+			chain("b", config.Match{TransportProtocol: config.TransportTLS, ApplicationProtocols: []string{"istio"}})},
+			[]string{`filter_chains[1].match: of chain "b" overlaps with filter_chains[0].match of chain "a": both take transport_protocol tls, application_protocols istio;`}},
 		{"port twice", []config.FilterChain{chain("a", config.Match{SourcePorts: []uint16{7, 7, 7}})},
 			[]string{`filter_chains[0].match.source_ports: of chain "a" lists 7 more than once`}},
 	}
@@ -179,9 +225,83 @@ func TestLongListsDoNotMultiply(t *testing.T) {
 }
 
 func TestMatchAllocatesNothing(t *testing.T) {
-	x := mustIndex(t, shapePortAndPrefix(100))
-	f := facts("127.0.0.1:6", "10.0.0.1:81")
-	if n := testing.AllocsPerRun(100, func() { x.Match(&f) }); n != 0 {
+	x := mustIndex(t, shapeEvery(100))
+	f := inspected(facts("10.0.0.7:1", "10.0.0.7:8"), "www.reviews-7.prod.svc.cluster.EXAMPLE", config.TransportTLS, "http/1.1", "istio")
+	f.Source = f.Destination
+	if n := testing.AllocsPerRun(100, func() { x.Match(&f); x.Needs(&f) }); n != 0 {
 		t.Errorf("%v allocations, want 0", n)
+	}
+}
+
+type needsCase struct {
+	name   string
+	chains []config.Match
+	facts  Facts
+	want   Needs
+}
+
+func TestNeeds(t *testing.T) {
+	tls, raw := config.TransportTLS, config.TransportRawBuffer
+	to := func(port string) Facts { return facts("1.1.1.1:6", "2.2.2.2:"+port) }
+	mysql := []config.Match{{DestinationPort: 3306}, {DestinationPort: 443, ServerNames: []string{"a.com"}, TransportProtocol: tls}, {DestinationPort: 80, ApplicationProtocols: []string{"h2c"}},
+		{PrefixRanges: cidrs("2.0.0.0/8")}, {ApplicationProtocols: []string{"istio"}, PrefixRanges: cidrs("3.0.0.0/8")}}
+	cases := []needsCase{
+		{"no chain", nil, to("1"), Needs{}},
+		{"a server-first port beside TLS ones", mysql, to("3306"), Needs{}},
+		{"the TLS port", mysql, to("443"), Needs{ServerName: true, TransportProtocol: true}},
+		{"the protocol's port", mysql, to("80"), Needs{ApplicationProtocols: true}},
+		{"a prefix decides", mysql, to("9"), Needs{}},
+		{"another prefix asks", mysql, facts("1.1.1.1:6", "3.2.2.2:9"), Needs{ApplicationProtocols: true}},
+		{"once it is known that there is no TLS", mysql, inspected(to("443"), "", raw), Needs{}},
+		{"not TLS may still be HTTP", mysql, inspected(to("80"), "", raw), Needs{ApplicationProtocols: true}},
+		{"TLS has told all", mysql, inspected(to("80"), "", tls), Needs{}},
+		{"protocols are known", mysql, inspected(to("80"), "", raw, "http/1.1"), Needs{}},
+		{"no chain that asks fits the source", []config.Match{{TransportProtocol: tls, SourcePrefixRanges: cidrs("10.0.0.0/8")}, {ServerNames: []string{"a.com"}, SourcePrefixRanges: cidrs("11.0.0.0/8")}},
+			to("80"), Needs{}},
+		{"such a chain still shuts others out", []config.Match{{TransportProtocol: tls, SourcePrefixRanges: cidrs("10.0.0.0/8")}, {}}, to("80"), Needs{TransportProtocol: true}},
+		{"only one transport asks for protocols", []config.Match{{TransportProtocol: tls, ApplicationProtocols: []string{"istio"}}, {TransportProtocol: tls}, {TransportProtocol: raw}},
+			inspected(to("80"), "", raw), Needs{}},
+		{"more names than are followed", manyNames(fewBranches + 1), to("80"), Needs{ServerName: true}},
+		{"as many names as are followed", manyNames(fewBranches - 1), to("80"), Needs{ServerName: true}},
+	}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			var chains []config.FilterChain
+			for _, m := range c.chains {
+				chains = append(chains, chain("", m))
+			}
+			if got := mustIndex(t, chains).Needs(&c.facts); got != c.want {
+				t.Errorf("needs %+v, want %+v", got, c.want)
+			}
+		})
+	}
+}
+
+// manyNames are for one name each.
+func manyNames(n int) []config.Match {
+	list := make([]config.Match, n)
+	for i := range list {
+		list[i].ServerNames = []string{tenant(i)}
+	}
+	return list
+}
+
+// Small and large tables answer alike.
+func TestTexts(t *testing.T) {
+	for n := range 3 * fewTexts {
+		var table texts
+		for i := range n {
+			table.add(tenant(i), ref{index: int32(i)})
+		}
+		if len(table.refs()) != n {
+			t.Errorf("%d refs of %d", len(table.refs()), n)
+		}
+		for i := range n + 1 {
+			to, ok := table.get(tenant(i))
+			same, found := table.getBytes([]byte(tenant(i)))
+			if to != same || ok != found || ok != (i < n) || ok && to.index != int32(i) {
+				t.Errorf("of %d texts number %d is %v, %v and %v, %v", n, i, to, ok, same, found)
+			}
+		}
 	}
 }

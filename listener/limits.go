@@ -2,15 +2,28 @@ package listener
 
 import "sync/atomic"
 
-// Limits is the process's limit on live downstream connections. It serves all
+// Limits are the process's limits on downstream connections. They serve all
 // loops, and lives as long as the process.
 type Limits struct {
 	max    atomic.Int64 // 0 = unlimited
 	active atomic.Int64
+
+	maxPending atomic.Int64 // connections in listener filters; 0 = unlimited
+	pending    atomic.Int64
 }
 
 // SetMax changes the limit; connections above it stay.
 func (l *Limits) SetMax(max int) { l.max.Store(int64(max)) }
+
+// SetMaxPending changes the limit on connections in listener filters.
+func (l *Limits) SetMaxPending(max int) { l.maxPending.Store(int64(max)) }
+
+// TakePending takes a place among the connections in listener filters; false:
+// there is none. ReleasePending gives it back.
+func (l *Limits) TakePending() bool { return take(&l.pending, l.maxPending.Load()) }
+
+// ReleasePending gives back what TakePending took.
+func (l *Limits) ReleasePending() { l.pending.Add(-1) }
 
 // Active is how many connections the process carries now.
 func (l *Limits) Active() int64 { return l.active.Load() }

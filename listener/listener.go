@@ -22,8 +22,9 @@ type Listener struct {
 	// before the first acceptor is made, and called on that loop's thread.
 	Serve func(loop int, a Accepted)
 
-	index  *Index
-	active atomic.Int64
+	index   *Index
+	filters filters
+	active  atomic.Int64
 }
 
 // Match chooses the filter chain: its place in the configuration, or NoMatch.

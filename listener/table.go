@@ -37,6 +37,7 @@ func NewTable(configs []config.Listener, registry *stats.Registry) (*Table, conf
 			Mode:    modeOf(cfg.InterceptionMode),
 			Ordinal: bound,
 			index:   index,
+			filters: newFilters(cfg),
 		}
 		t.listeners = append(t.listeners, ln)
 		t.byAddress[cfg.Address] = ln

@@ -30,6 +30,7 @@ type state uint8
 
 const (
 	opening    state = iota // no upstream socket yet
+	inspecting              // the client's first bytes are waited for
 	connecting              // the upstream socket is being connected
 	relaying                // the relay owns both sockets
 	closed
@@ -47,7 +48,11 @@ type Connection struct {
 	route    *route // of the chain
 	outcome  outcome
 
-	peer        netip.AddrPort
+	chains     *Chains              // to choose from
+	inspection *listener.Inspection // nil: nobody looked
+
+	peer        netip.AddrPort // of the socket
+	source      netip.AddrPort // the client: the peer, or what a PROXY header said
 	destination netip.AddrPort
 	trail       intercept.Trail
 
@@ -74,13 +79,16 @@ type outcome struct {
 	reason   accesslog.CloseReason
 	errno    sock.Errno
 	failure  error // of the last attempt to connect
+	details  string
 }
 
-// begin takes an accepted connection through match to its first attempt to
-// connect.
+// begin takes an accepted connection through inspection and match to its first
+// attempt to connect.
 func (c *Connection) begin(a listener.Accepted, chains *Chains) {
 	c.id = c.worker.around.IDs.Add(1)
-	c.listener, c.peer, c.destination, c.trail = a.Listener, a.Peer, a.Destination, a.Trail
+	c.listener, c.peer, c.source, c.destination, c.trail = a.Listener, a.Peer, a.Peer, a.Destination, a.Trail
+	c.chains = chains
+	c.state = opening
 	c.fds = relay.Sockets{a.FD, -1}
 	c.accepted = a.At
 	c.admitted = a.Refusal == listener.Admitted
@@ -88,8 +96,19 @@ func (c *Connection) begin(a listener.Accepted, chains *Chains) {
 		c.refuse(a.Refusal)
 		return
 	}
-	facts := listener.Facts{Destination: a.Destination, DirectSource: a.Peer.Addr(), Source: a.Peer}
-	chain := chains.choose(c.listener.Match(&facts))
+	watch, errno := c.loop().Watch(a.FD, interest, c, downstream)
+	if errno != 0 {
+		c.outcome.errno = errno
+		c.fail(accesslog.SocketError, 0)
+		return
+	}
+	c.watches[downstream] = watch
+	c.inspect()
+}
+
+// choose chooses the filter chain and goes on to the upstream.
+func (c *Connection) choose(facts *listener.Facts) {
+	chain := c.chains.choose(c.listener.Match(facts))
 	if chain == nil {
 		c.shard().Inc(c.listener.Stats.NoFilterChain)
 		c.fail(accesslog.NoFilterChain, accesslog.NoRouteFound)
@@ -99,13 +118,6 @@ func (c *Connection) begin(a listener.Accepted, chains *Chains) {
 	c.chain = chain
 	c.countBegin()
 	c.log(config.LogStart)
-	watch, errno := c.loop().Watch(a.FD, interest, c, downstream)
-	if errno != 0 {
-		c.outcome.errno = errno
-		c.fail(accesslog.SocketError, 0)
-		return
-	}
-	c.watches[downstream] = watch
 	c.dial()
 }
 
@@ -137,6 +149,13 @@ func (c *Connection) OnEvents(tag, events uint32) {
 		c.again = c.again && events != 0
 		c.relay.Note(side, events)
 		c.follow(side, c.relay.Move(side, c.loop().Now()))
+	case inspecting:
+		c.early |= events
+		if events&sock.Failed != 0 {
+			c.clientLeft()
+			return
+		}
+		c.peek()
 	case connecting:
 		if tag == upstream {
 			c.dialled(events)
@@ -152,6 +171,8 @@ func (c *Connection) OnEvents(tag, events uint32) {
 // OnTimer hears that a connect timeout or one of the relay's times is over.
 func (c *Connection) OnTimer() {
 	switch c.state {
+	case inspecting:
+		c.inspectionTimedOut()
 	case connecting:
 		c.dialTimedOut()
 	case relaying:
@@ -289,6 +310,7 @@ func (c *Connection) end() {
 	if c.state == relaying {
 		c.leaveUpstream()
 	}
+	c.leaveInspection()
 	c.state = closed
 	c.loop().StopTimer(&c.timer)
 	c.loop().Forget(c.watches[relay.Downstream])

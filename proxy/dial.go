@@ -78,7 +78,7 @@ func (c *Connection) dialEndpoint() bool {
 // So the clients' connections are noted too, and such a port is not claimed.
 func (c *Connection) connect() (int, error) {
 	d, guard := &c.dialling, c.worker.around.Guard
-	origin := cluster.Origin{Client: c.peer.Addr(), OnHost: guard.Hosts.Has(d.endpoint.Address.Addr())}
+	origin := cluster.Origin{Client: c.source.Addr(), OnHost: guard.Hosts.Has(d.endpoint.Address.Addr())}
 	if !c.cluster().Transparent() {
 		return c.connectPlainly(origin)
 	}

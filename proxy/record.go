@@ -33,7 +33,7 @@ func (c *Connection) fill(r *accesslog.Record) {
 		Start:                  c.loop().Wall(c.accepted),
 		Listener:               c.listener.Config.Name,
 		Direction:              string(c.listener.Config.Direction),
-		DownstreamRemote:       c.peer,
+		DownstreamRemote:       c.source,
 		DownstreamDirectRemote: c.peer,
 		DownstreamLocal:        c.destination,
 		Duration:               c.sinceAccept(),
@@ -42,6 +42,14 @@ func (c *Connection) fill(r *accesslog.Record) {
 		ClosedBy:               o.closedBy,
 		CloseReason:            o.reason,
 		Errno:                  sock.Name(o.errno),
+		TerminationDetails:     o.details,
+	}
+	if c.inspection != nil {
+		facts := &c.inspection.Facts
+		r.RequestedServerName, r.TransportProtocol = facts.ServerName, string(facts.TransportProtocol)
+		if len(facts.ApplicationProtocols) > 0 {
+			r.ApplicationProtocol = facts.ApplicationProtocols[0]
+		}
 	}
 	if o.failure != nil {
 		r.UpstreamFailure = o.failure.Error()

@@ -18,7 +18,10 @@ type Surroundings struct {
 	Guard  *intercept.Guard
 	Limits *listener.Limits
 	Resets stats.Relay
-	Log    *zap.Logger
+
+	Inspections stats.Inspection
+
+	Log *zap.Logger
 
 	// Unmatched logs connections that never came to a filter chain.
 	Unmatched *accesslog.Logger
@@ -42,6 +45,9 @@ type Worker struct {
 	free   *Connection // ended ones to use again, through next
 	kept   int         // how many those are
 	record accesslog.Record
+
+	scratch listener.Scratch
+	peeked  []byte // the first bytes of the connection that is looked at
 }
 
 // NewWorker makes the worker of the loop with the given number. Its owner calls

@@ -17,6 +17,9 @@ type env struct {
 	// prepare finds problems that only the daemon's own tables show, such as
 	// filter chains with the same match. Nil: validate checks without it.
 	prepare func(*config.Config) config.Problems
+
+	// warnings tells what is allowed and hardly meant. Nil: validate tells none.
+	warnings func(*config.Config) []string
 }
 
 // Exit codes of sluice.

@@ -16,12 +16,13 @@ import (
 
 func main() {
 	env := &env{
-		stdout:  os.Stdout,
-		stderr:  os.Stderr,
-		stdin:   os.Stdin,
-		getenv:  os.Getenv,
-		environ: os.Environ,
-		prepare: daemon.Prepare,
+		stdout:   os.Stdout,
+		stderr:   os.Stderr,
+		stdin:    os.Stdin,
+		getenv:   os.Getenv,
+		environ:  os.Environ,
+		prepare:  daemon.Prepare,
+		warnings: daemon.Warnings,
 	}
 	os.Exit(executeArgs(env, os.Args[1:]))
 }

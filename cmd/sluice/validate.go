@@ -23,7 +23,10 @@ variables, but binds nothing.
 Prints OK on standard output and exits with 0, or prints every problem on
 standard error, one a line, and exits with 1:
 
-    FILE:LINE: path.to.key: what is wrong and what is allowed`,
+    FILE:LINE: path.to.key: what is wrong and what is allowed
+
+What is allowed but hardly meant, such as a filter chain that no connection
+reaches, is printed on standard error as a warning; the exit status stays 0.`,
 		Example:       "  sluice validate -c /etc/sluice/sluice.yaml",
 		Args:          noArguments,
 		SilenceErrors: true,
@@ -42,10 +45,15 @@ func validate(env *env, file string) error {
 	if file == "" {
 		return &exitError{code: exitUsage, err: errors.New("which configuration? Give it with --config FILE, or in SLUICE_CONFIG")}
 	}
-	_, err := native.Load(file, native.Options{Environ: env.environ(), Prepare: env.prepare})
+	loaded, err := native.Load(file, native.Options{Environ: env.environ(), Prepare: env.prepare})
 	if err != nil {
 		fmt.Fprintln(env.stderr, err)
 		return &exitError{code: exitFailure}
+	}
+	if env.warnings != nil {
+		for _, warning := range env.warnings(loaded.Config) {
+			fmt.Fprintf(env.stderr, "%s: warning: %s\n", file, warning)
+		}
 	}
 	fmt.Fprintln(env.stdout, "OK")
 	return nil

@@ -145,6 +145,8 @@ func wanted(s *shape) string {
 		return "true or false"
 	case duration:
 		return "a duration (250ms, 5s)"
+	case size:
+		return "a size (4096, 64KiB)"
 	case addrPort:
 		return "IP:port"
 	case addr:

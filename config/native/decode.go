@@ -66,7 +66,7 @@ func parseScalars(from, to reflect.Type, data any) (any, error) {
 		return data, nil
 	}
 	switch to {
-	case reflect.TypeFor[time.Duration](), reflect.TypeFor[netip.AddrPort](), reflect.TypeFor[netip.Addr](), reflect.TypeFor[netip.Prefix]():
+	case reflect.TypeFor[time.Duration](), reflect.TypeFor[config.Size](), reflect.TypeFor[netip.AddrPort](), reflect.TypeFor[netip.Addr](), reflect.TypeFor[netip.Prefix]():
 		return parseText(shapeOf(to), data.(string))
 	}
 	return data, nil

@@ -103,6 +103,8 @@ func scalarText(v reflect.Value) string {
 	switch value := v.Interface().(type) {
 	case time.Duration:
 		return durationText(value)
+	case config.Size:
+		return value.String()
 	case netip.AddrPort:
 		if value.IsValid() {
 			return value.String()

@@ -7,24 +7,11 @@ package native
 var later = map[string]map[string]string{
 	"Limits": {
 		"max_connections_per_source": "leave it out; limits.max_connections bounds all sources together",
-		"max_pending_inspections":    "leave it out; no listener filter runs",
-	},
-	"Listener": {
-		"listener_filters":                     "leave it out; chains can match addresses and ports",
-		"listener_filters_timeout":             "leave it out; no listener filter runs",
-		"continue_on_listener_filters_timeout": "leave it out; no listener filter runs",
-		"proxy_protocol":                       "leave it out; PROXY headers are relayed as they come",
-		"tls_inspector":                        "leave it out; TLS is relayed as it comes",
 	},
 	"FilterChain": {
 		"rbac":             "refuse connections at the network, or match only the sources that are allowed (source_prefix_ranges) and have no default_filter_chain",
 		"connection_limit": "use max_connections of the listener, or circuit_breakers.max_connections of the cluster",
 		"local_rate_limit": "use max_connections of the listener, or limit the rate of new connections with iptables (hashlimit)",
-	},
-	"Match": {
-		"server_names":          "match prefix_ranges or destination_port",
-		"transport_protocol":    "match prefix_ranges or destination_port",
-		"application_protocols": "match prefix_ranges or destination_port",
 	},
 	"TCPProxy": {
 		"hash_policy": "leave it out; endpoints are taken in turn",

@@ -37,16 +37,32 @@ var notes = map[string]note{
 	"AccessLog.FlushInterval": {doc: "Longest time that a line waits in memory."},
 	"Limits.MaxConnections":   {doc: "Live downstream connections; 0 = unlimited."},
 
+	"Limits.MaxPendingInspections": {doc: "Connections still in listener filters; 0 = unlimited."},
+
 	"Drain.Time":     {doc: "After it, connections that are left are reset."},
 	"Drain.MinTime":  {doc: "Listeners go on accepting at least this long."},
 	"Drain.Strategy": {doc: "gradual waits min_time before inbound listeners stop accepting, immediate does not."},
 
-	"Listener.Name":               {doc: "Unique name.", required: true},
-	"Listener.Address":            {doc: "IP:port, such as 0.0.0.0:15006 or [::]:15006.", required: true},
-	"Listener.Direction":          {doc: "The side of the application this listener stands on."},
-	"Listener.InterceptionMode":   {doc: "How connections come here: none (clients connect to this address), redirect (iptables REDIRECT, SO_ORIGINAL_DST), tproxy (iptables TPROXY, IP_TRANSPARENT)."},
-	"Listener.Bind":               {doc: "false: no socket, reached only through use_original_dst."},
-	"Listener.UseOriginalDst":     {doc: "Hand over to the listener whose address is the original destination, then to the one on the wildcard IP with that port."},
+	"Listener.Name":             {doc: "Unique name.", required: true},
+	"Listener.Address":          {doc: "IP:port, such as 0.0.0.0:15006 or [::]:15006.", required: true},
+	"Listener.Direction":        {doc: "The side of the application this listener stands on."},
+	"Listener.InterceptionMode": {doc: "How connections come here: none (clients connect to this address), redirect (iptables REDIRECT, SO_ORIGINAL_DST), tproxy (iptables TPROXY, IP_TRANSPARENT)."},
+	"Listener.Bind":             {doc: "false: no socket, reached only through use_original_dst."},
+	"Listener.UseOriginalDst":   {doc: "Hand over to the listener whose address is the original destination, then to the one on the wildcard IP with that port."},
+	"Listener.ListenerFilters": {
+		doc: "What looks at a connection's first bytes: proxy_protocol (first, always), tls_inspector and http_inspector (only where a chain that can still match asks)."},
+	"Listener.ListenerFiltersTimeout": {doc: "For all listener filters of a connection together; 0s = never."},
+	"Listener.ContinueOnListenerFiltersTimeout": {
+		doc: "A connection that has sent nothing by then is taken for one that is neither TLS nor HTTP; false: it is closed. One that has begun a header or a ClientHello is always closed."},
+	"Listener.ProxyProtocol": {doc: "How PROXY headers are taken, with proxy_protocol among the listener_filters."},
+	"Listener.TLSInspector":  {doc: "How ClientHellos are read, with tls_inspector among the listener_filters."},
+	"ProxyProtocol.AllowRequestsWithoutProxyProtocol": {
+		doc: "Also take connections that begin without a PROXY header; one from a peer that is not trusted is still closed."},
+	"ProxyProtocol.DisallowedVersions":  {doc: "Versions of the PROXY protocol that close the connection."},
+	"ProxyProtocol.TrustedPrefixRanges": {doc: "Peers that may send a PROXY header; none = all."},
+	"TLSInspector.MaxClientHello":       {doc: "Bytes of a stream that are looked at; a ClientHello that needs more closes the connection."},
+	"TLSInspector.CloseOnParseError":    {doc: "Close connections that begin as TLS and break its rules; false: they are raw_buffer."},
+
 	"Listener.MaxConnections":     {doc: "Live connections of this listener; 0 = unlimited."},
 	"Listener.TCPKeepalive":       {doc: "Keepalive of downstream connections."},
 	"Listener.FilterChains":       {doc: "Matches, and what happens to the connections that match."},
@@ -63,6 +79,9 @@ var notes = map[string]note{
 
 	"Match.DestinationPort":          {doc: "Port of the original destination; 0 = any."},
 	"Match.PrefixRanges":             {doc: "Prefixes of the original destination; the longest match wins."},
+	"Match.ServerNames":              {doc: "Names that a TLS client asks for (SNI); *.example is every name below example; the most specific wins."},
+	"Match.TransportProtocol":        {doc: "Whether the connection begins as TLS; left out = any."},
+	"Match.ApplicationProtocols":     {doc: "ALPN of a TLS client, or http/1.0, http/1.1 and h2c; the client's first that a chain has wins."},
 	"Match.DirectSourcePrefixRanges": {doc: "Prefixes of the peer's own address."},
 	"Match.SourceType":               {doc: "Whether the client is on this host."},
 	"Match.SourcePrefixRanges":       {doc: "Prefixes of the client's address."},

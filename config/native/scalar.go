@@ -3,6 +3,7 @@ package native
 import (
 	"errors"
 	"fmt"
+	"math"
 	"net"
 	"net/netip"
 	"strconv"
@@ -10,6 +11,8 @@ import (
 	"time"
 
 	yaml "go.yaml.in/yaml/v3"
+
+	"github.com/sluiceproxy/sluice/config"
 )
 
 // parseText turns text into the value that the shape asks for: the same for a
@@ -18,6 +21,8 @@ func parseText(s *shape, text string) (any, error) {
 	switch s.kind {
 	case duration:
 		return parseDuration(text)
+	case size:
+		return parseSize(text)
 	case addrPort:
 		return parseAddrPort(text)
 	case addr:
@@ -46,6 +51,21 @@ func parseDuration(text string) (time.Duration, error) {
 		return 0, fmt.Errorf("must be a duration with a unit, such as 250ms, 5s or 1h30m, not %s", quote(text))
 	}
 	return d, nil
+}
+
+// parseSize takes binary units only: KB and k would leave open which they are.
+func parseSize(text string) (config.Size, error) {
+	digits, unit := text, int64(1)
+	for name, bytes := range map[string]int64{"KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30} {
+		if before, ok := strings.CutSuffix(text, name); ok {
+			digits, unit = strings.TrimRight(before, " "), bytes
+		}
+	}
+	n, err := strconv.ParseUint(digits, 10, 63)
+	if err != nil || n > math.MaxInt64/uint64(unit) {
+		return 0, fmt.Errorf("must be a size in bytes, such as 4096, 64KiB or 1MiB, not %s", quote(text))
+	}
+	return config.Size(int64(n) * unit), nil
 }
 
 func parseAddrPort(text string) (netip.AddrPort, error) {

@@ -80,6 +80,8 @@ func scalarSchema(s *shape) map[string]any {
 	case duration:
 		// 0 needs no unit; the bounds hold for numbers, the pattern for strings.
 		return map[string]any{"type": []string{"string", "integer", "null"}, "pattern": durationPattern, "minimum": 0, "maximum": 0}
+	case size:
+		return map[string]any{"type": []string{"string", "integer", "null"}, "pattern": `^[0-9]+ *([KMG]iB)?$`, "minimum": 0}
 	case addrPort:
 		return map[string]any{"type": orNull("string"), "pattern": `:[0-9]+$`}
 	case prefix:

@@ -17,6 +17,7 @@ const (
 	boolean              // true or false
 	number               // a whole number from shape.min to shape.max
 	duration             // 250ms, 5s
+	size                 // 4096, 64KiB
 	addrPort             // IP:port
 	addr                 // an IP address, or "" for none
 	prefix               // IP/bits
@@ -60,6 +61,8 @@ func shapeOf(t reflect.Type) *shape {
 	switch t {
 	case reflect.TypeFor[time.Duration]():
 		return &shape{kind: duration, typ: t}
+	case reflect.TypeFor[config.Size]():
+		return &shape{kind: size, typ: t}
 	case reflect.TypeFor[netip.AddrPort]():
 		return &shape{kind: addrPort, typ: t}
 	case reflect.TypeFor[netip.Addr]():
@@ -104,11 +107,16 @@ func numberShape(t reflect.Type) *shape {
 	return s
 }
 
+// fieldsOf leaves out what the model can say already and later still refuses.
 func fieldsOf(t reflect.Type) []field {
 	fields := make([]field, 0, t.NumField())
 	for i := range t.NumField() {
 		sf := t.Field(i)
-		f := field{key: snake(sf.Name), index: i, shape: shapeOf(sf.Type), note: notes[t.Name()+"."+sf.Name]}
+		key := snake(sf.Name)
+		if _, refused := later[t.Name()][key]; refused {
+			continue
+		}
+		f := field{key: key, index: i, shape: shapeOf(sf.Type), note: notes[t.Name()+"."+sf.Name]}
 		if f.note.allowed != nil {
 			f.shape.kind, f.shape.allowed = choice, f.note.allowed
 		}
@@ -130,6 +138,12 @@ func choices(t reflect.Type) []string {
 		return words(config.InterceptionModes())
 	case reflect.TypeFor[config.SourceType]():
 		return words(config.SourceTypes())
+	case reflect.TypeFor[config.ListenerFilter]():
+		return words(config.ListenerFilters())
+	case reflect.TypeFor[config.ProxyProtocolVersion]():
+		return words(config.ProxyProtocolVersions())
+	case reflect.TypeFor[config.TransportProtocol]():
+		return append(words(config.TransportProtocols()), "")
 	case reflect.TypeFor[config.ClusterType]():
 		return words(config.ClusterTypes())
 	case reflect.TypeFor[config.LBPolicy]():

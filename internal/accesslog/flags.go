@@ -91,9 +91,10 @@ const (
 	Overflow
 	Drained // drain
 	LoopGuard
-	NoOriginalDst // it was missing where it must be there
-	SocketError   // for example ETIMEDOUT by keepalive; errno tells
-	InternalError // a panic while handling the connection
+	NoOriginalDst    // it was missing where it must be there
+	SocketError      // for example ETIMEDOUT by keepalive; errno tells
+	InternalError    // a panic while handling the connection
+	InspectionFailed // what a chain asks for could not be had from the first bytes; the termination details tell
 )
 
 var closeReasonNames = [...]string{
@@ -101,6 +102,7 @@ var closeReasonNames = [...]string{
 	IdleTimeout: "idle_timeout", HalfCloseTimeout: "half_close_timeout", MaxDuration: "max_duration",
 	NoFilterChain: "no_filter_chain", Overflow: "overflow", Drained: "drain", LoopGuard: "loop_guard",
 	NoOriginalDst: "no_original_dst", SocketError: "socket_error", InternalError: "internal_error",
+	InspectionFailed: "inspection_failed",
 }
 
 // String gives the name that log lines show, or nothing for NotClosed.

@@ -97,7 +97,8 @@ func (d *Daemon) build(hosts *intercept.Hosts) error {
 	guard := intercept.NewGuard(hosts)
 	limits := new(listener.Limits)
 	limits.SetMax(d.cfg.Limits.MaxConnections)
-	d.around = &proxy.Surroundings{Guard: guard, Limits: limits, Resets: d.registry.Relay(), Log: d.log, Unmatched: unmatched}
+	limits.SetMaxPending(d.cfg.Limits.MaxPendingInspections)
+	d.around = &proxy.Surroundings{Guard: guard, Limits: limits, Resets: d.registry.Relay(), Inspections: d.registry.Inspection(), Log: d.log, Unmatched: unmatched}
 	for number, loop := range d.loops {
 		d.workers = append(d.workers, proxy.NewWorker(number, loop, d.around))
 	}

@@ -41,6 +41,24 @@ func Prepare(cfg *config.Config) config.Problems {
 	return problems
 }
 
+// Warnings tells of what is allowed in a valid configuration and yet hardly
+// meant: filter chains that no connection reaches, and connections that no chain
+// takes although one seems to. With very many chains it takes some seconds.
+func Warnings(cfg *config.Config) []string {
+	var lines []string
+	for i := range cfg.Listeners {
+		ln := &cfg.Listeners[i]
+		index, problems := listener.NewIndex(ln.FilterChains, ln.DefaultFilterChain != nil)
+		if len(problems) > 0 {
+			continue // Prepare tells
+		}
+		for _, line := range index.Warnings() {
+			lines = append(lines, fmt.Sprintf("listeners[%d].%s", i, line))
+		}
+	}
+	return lines
+}
+
 func checkFormats(path string, logs []config.AccessLog) config.Problems {
 	var problems config.Problems
 	for i, l := range logs {

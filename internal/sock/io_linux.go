@@ -17,6 +17,18 @@ func Read(fd int, buf []byte) (int, Errno) {
 	return int(n), 0
 }
 
+// Peek reads into buf, which must not be empty, and leaves the bytes in the
+// socket (MSG_PEEK in recv(2)): the next Peek sees them again, and those that
+// came meanwhile behind them. (0, 0) is the peer's FIN without a byte before it.
+func Peek(fd int, buf []byte) (int, Errno) {
+	n, _, errno := unix.RawSyscall6(unix.SYS_RECVFROM, uintptr(fd), uintptr(unsafe.Pointer(&buf[0])), uintptr(len(buf)),
+		unix.MSG_PEEK, 0, 0)
+	if errno != 0 {
+		return 0, errno
+	}
+	return int(n), 0
+}
+
 // Write writes buf, which must not be empty, to a socket, and may write less. It
 // never raises SIGPIPE.
 func Write(fd int, buf []byte) (int, Errno) {

@@ -57,6 +57,15 @@ type Loop struct {
 	Panics      Counter
 }
 
+// Inspection is how the inspections of the process ended. Registry.Inspection
+// builds it.
+type Inspection struct {
+	Needed   Counter // a chain that could match asked for an answer
+	Skipped  Counter // none did: the connection waited for nothing
+	TimedOut Counter
+	Failed   Counter // the bytes were not what they had to be
+}
+
 // Relay is what all relays of the process count together.
 type Relay struct {
 	CopyBytes        Counter
@@ -138,6 +147,20 @@ func (r *Registry) Loop(id int) Loop {
 		BusyNanos:   ours.nanos("loop_busy_seconds_total", "Time that the event loop spent working."),
 		HandedOver:  ours.counter("loop_handed_over_total", "Connections accepted by the event loop and served by another."),
 		Panics:      ours.counter("loop_panics_total", "Panics caught while handling connections."),
+	}
+}
+
+// Inspection gives the places that all inspections share.
+func (r *Registry) Inspection() Inspection {
+	result := func(name string) scope { return r.sluiceScope("result", name) }
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	const name, help = "inspection_total", "Connections by what became of their inspection; a needed one may also time out or fail."
+	return Inspection{
+		Needed:   result("needed").counter(name, help),
+		Skipped:  result("skipped").counter(name, help),
+		TimedOut: result("timed_out").counter(name, help),
+		Failed:   result("failed").counter(name, help),
 	}
 }
 
