@@ -52,19 +52,3 @@ func DefaultFilterChain() FilterChain {
 func DefaultTCPProxy() TCPProxy {
 	return TCPProxy{MaxConnectAttempts: 3, HalfCloseTimeout: time.Hour}
 }
-
-// DefaultCluster is a static cluster that only lacks name and endpoints. Its
-// figures are Envoy's where Envoy has them.
-func DefaultCluster() Cluster {
-	return Cluster{
-		Type:            ClusterStatic,
-		ConnectTimeout:  5 * time.Second,
-		LBPolicy:        RoundRobin,
-		CircuitBreakers: CircuitBreakers{MaxConnections: 1024},
-		TCPKeepalive:    DefaultKeepalive(),
-		TCPUserTimeout:  30 * time.Second,
-	}
-}
-
-// DefaultEndpoint is an endpoint that only lacks its address.
-func DefaultEndpoint() Endpoint { return Endpoint{Weight: 1} }

@@ -198,59 +198,17 @@ type TCPProxy struct {
 	IdleTimeout           time.Duration // 0 = never
 	HalfCloseTimeout      time.Duration // 0 = never
 	MaxConnectionDuration time.Duration // 0 = never
+	HashPolicy            HashPolicy
+}
+
+// HashPolicy is what the policies that hash choose an endpoint by; without any,
+// they choose at random.
+type HashPolicy struct {
+	SourceIP bool // the client's address, as far as it is known
 }
 
 // WeightedCluster is one share of a chain's connections. Weight is relative.
 type WeightedCluster struct {
 	Name   string
 	Weight uint32
-}
-
-// ClusterType is how a cluster finds its endpoints.
-type ClusterType string
-
-// Static clusters list their endpoints; original_dst ones dial where the
-// connection wanted to go.
-const (
-	ClusterStatic      ClusterType = "static"
-	ClusterOriginalDst ClusterType = "original_dst"
-)
-
-// LBPolicy is how a cluster chooses among its endpoints.
-type LBPolicy string
-
-// RoundRobin takes endpoints in turn, by weight.
-const RoundRobin LBPolicy = "round_robin"
-
-// Cluster is a set of endpoints that serve the same thing, and how to connect
-// to them.
-type Cluster struct {
-	Name                 string
-	Type                 ClusterType
-	UpstreamBindAddress  netip.Addr // source of upstream connections; the zero Addr = the kernel's choice
-	UpstreamPortOverride uint16     // 0 = none
-	TransparentSource    bool       // dial from the client's own address (IP_TRANSPARENT)
-	UpstreamMark         uint32     // SO_MARK of upstream sockets; 0 = none, but with TransparentSource TransparentMark
-	ConnectTimeout       time.Duration
-	LBPolicy             LBPolicy
-	Endpoints            []Endpoint
-	CircuitBreakers      CircuitBreakers
-	TCPKeepalive         Keepalive
-	TCPUserTimeout       time.Duration // how long an endpoint may acknowledge nothing; 0 = the kernel's default; not for endpoints on this host
-}
-
-// TransparentMark is the mark by which the TPROXY capture rules know
-// connections that the daemon makes under a client's address: their replies
-// are routed back to it (sluice iptables, --inbound-tproxy-mark).
-const TransparentMark = 1337
-
-// Endpoint is one address of a static cluster.
-type Endpoint struct {
-	Address netip.AddrPort
-	Weight  uint32
-}
-
-// CircuitBreakers bound what a cluster may have open.
-type CircuitBreakers struct {
-	MaxConnections uint32 // upstream connections, those being dialled included
 }
