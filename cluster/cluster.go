@@ -35,6 +35,7 @@ type Cluster struct {
 	connectTimeout time.Duration
 	keepalive      sock.Keepalive
 	userTimeout    time.Duration
+	proxyProtocol  config.ProxyProtocolVersion
 	maxConnections int64
 
 	endpoints []endpoint
@@ -58,6 +59,7 @@ func New(cfg *config.Cluster, st stats.Cluster) (*Cluster, error) {
 		connectTimeout: cfg.ConnectTimeout,
 		keepalive:      sock.Keepalive(cfg.TCPKeepalive),
 		userTimeout:    cfg.TCPUserTimeout,
+		proxyProtocol:  cfg.ProxyProtocol,
 		maxConnections: int64(cfg.CircuitBreakers.MaxConnections),
 	}
 	switch cfg.Type {

@@ -60,7 +60,8 @@ type Cluster struct {
 	OnEndpointRemoved   OpenConnections
 	OnEndpointUnhealthy OpenConnections
 	TCPKeepalive        Keepalive
-	TCPUserTimeout      time.Duration // how long an endpoint may acknowledge nothing; 0 = the kernel's default; not for endpoints on this host
+	TCPUserTimeout      time.Duration        // how long an endpoint may acknowledge nothing; 0 = the kernel's default; not for endpoints on this host
+	ProxyProtocol       ProxyProtocolVersion // of the PROXY header that each upstream connection begins with; "" = none
 }
 
 // TransparentMark is the mark by which the TPROXY capture rules know

@@ -29,7 +29,8 @@ func ListenerFilters() []ListenerFilter {
 }
 
 // ProxyProtocolVersions are the allowed members of
-// ProxyProtocol.DisallowedVersions.
+// ProxyProtocol.DisallowedVersions, and values of Cluster.ProxyProtocol, which
+// may also be left out.
 func ProxyProtocolVersions() []ProxyProtocolVersion {
 	return []ProxyProtocolVersion{ProxyProtocolV1, ProxyProtocolV2}
 }

@@ -28,6 +28,9 @@ func (v *validator) clusterList(clusters []Cluster) {
 			v.add(path+".circuit_breakers.max_connections", "must be at least 1 (%d is as good as unlimited), not 0", uint32(math.MaxUint32))
 		}
 		v.keepalive(path+".tcp_keepalive", c.TCPKeepalive)
+		if c.ProxyProtocol != "" {
+			oneOf(v, path+".proxy_protocol", c.ProxyProtocol, ProxyProtocolVersions())
+		}
 		v.source(path, c)
 		switch c.Type {
 		case ClusterOriginalDst:

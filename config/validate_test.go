@@ -57,6 +57,8 @@ func TestValidate(t *testing.T) {
 		{"nothing", func(*Config) {}, ""},
 		{"static without endpoints", func(c *Config) { c.Clusters[0].Endpoints = nil }, ""},
 		{"original_dst on interception none", func(c *Config) { c.Listeners[0].FilterChains[0].TCPProxy.Cluster = "dst" }, ""},
+		{"proxy_protocol", func(c *Config) { c.Clusters[0].ProxyProtocol = ProxyProtocolV1 }, ""},
+		{"unknown proxy_protocol", func(c *Config) { c.Clusters[0].ProxyProtocol = "v3" }, "clusters[0].proxy_protocol: must be one of v1, v2"},
 		{"transparent static", func(c *Config) { c.Clusters[0].TransparentSource = true }, ""},
 		{"port override", func(c *Config) { c.Clusters[1].UpstreamPortOverride = 1 }, ""},
 		{"wildcard and one IP", func(c *Config) { c.Listeners[0].Address = port("10.0.0.1:15001") }, ""},

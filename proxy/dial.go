@@ -150,19 +150,28 @@ func (c *Connection) dialled(events uint32) {
 	d := &c.dialling
 	if events&(sock.Failed|sock.Hangup) != 0 {
 		if errno := sock.TakeError(c.fds[relay.Upstream]); errno != 0 {
-			c.closeUpstream()
-			c.attemptFailed(&sock.Error{Op: "connect", Addr: d.endpoint.Address, Errno: errno})
-			c.dial()
+			c.tryNext(&sock.Error{Op: "connect", Addr: d.endpoint.Address, Errno: errno})
 			return
 		}
 	}
 	if events&sock.Writable == 0 {
 		return
 	}
+	if err := c.introduce(); err != nil {
+		c.tryNext(err)
+		return
+	}
 	c.loop().StopTimer(&c.timer)
 	c.countConnected()
 	c.outcome.failure = nil
 	c.startRelay(events)
+}
+
+// tryNext gives up an attempt that has a socket, and goes on to the next.
+func (c *Connection) tryNext(err error) {
+	c.closeUpstream()
+	c.attemptFailed(err)
+	c.dial()
 }
 
 func (c *Connection) dialTimedOut() {

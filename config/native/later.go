@@ -29,7 +29,6 @@ var later = map[string]map[string]string{
 		"outlier_detection":       "leave it out; an endpoint that refuses is followed by the next (max_connect_attempts)",
 		"on_endpoint_removed":     "leave it out; open connections are kept",
 		"on_endpoint_unhealthy":   "leave it out; open connections are kept",
-		"proxy_protocol":          "leave it out; upstreams see upstream_bind_address, or the client with transparent_source",
 	},
 	"Endpoint": {
 		"priority":        "list only the endpoints that are to be used",

@@ -109,6 +109,7 @@ var notes = map[string]note{
 	"Cluster.CircuitBreakers":        {doc: "Limits of this cluster."},
 	"Cluster.TCPKeepalive":           {doc: "Keepalive of upstream connections."},
 	"Cluster.TCPUserTimeout":         {doc: "How long a peer may acknowledge nothing before it is given up; 0s = the kernel's own quarter of an hour. Not set towards this host's own addresses."},
+	"Cluster.ProxyProtocol":          {doc: "Version of the PROXY header with the client's address that each upstream connection begins with; empty = none.", allowed: append(words(config.ProxyProtocolVersions()), "")},
 	"Endpoint.Address":               {doc: "IP:port.", required: true},
 	"Endpoint.Weight":                {doc: "Share of connections, relative to the other endpoints."},
 	"CircuitBreakers.MaxConnections": {doc: "Upstream connections, those being dialled included."},

@@ -22,7 +22,7 @@ func layout() map[string][]string {
 		"listener/inspect": {},
 		"listener/policy":  {"config"},
 
-		"cluster":     with(loops, "config"),
+		"cluster":     with(loops, "config", "listener/inspect"),
 		"proxy":       with(loops, "config", "intercept", "listener", "cluster", "proxy/relay"),
 		"proxy/relay": {"internal/eventloop", "internal/sock", "internal/stats"},
 
