@@ -38,6 +38,11 @@ const (
 type TLSInspector struct {
 	MaxClientHello    Size // bytes of a stream that are looked at; more closes the connection
 	CloseOnParseError bool // else what began as TLS and broke its rules is raw_buffer
+
+	// Fingerprints of the ClientHellos that are looked at, for access logs;
+	// they make nothing be looked at.
+	EnableJA3Fingerprinting bool
+	EnableJA4Fingerprinting bool
 }
 
 // Bounds of TLSInspector.MaxClientHello. The least is what a hello without any

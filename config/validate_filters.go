@@ -23,6 +23,21 @@ func (v *validator) listenerFilters(path string, l *Listener) {
 	if most := l.TLSInspector.MaxClientHello; most < MinClientHello || most > MaxClientHello {
 		v.add(path+".tls_inspector.max_client_hello", "must be from %s to %s, not %s", MinClientHello, MaxClientHello, most)
 	}
+	v.fingerprints(path, l)
+}
+
+// fingerprints refuses those that nobody would ever see.
+func (v *validator) fingerprints(path string, l *Listener) {
+	if slices.Contains(l.ListenerFilters, FilterTLS) {
+		return
+	}
+	const help = "needs tls_inspector among the listener's listener_filters: nothing else reads a ClientHello"
+	if l.TLSInspector.EnableJA3Fingerprinting {
+		v.add(path+".tls_inspector.enable_ja3_fingerprinting", help)
+	}
+	if l.TLSInspector.EnableJA4Fingerprinting {
+		v.add(path+".tls_inspector.enable_ja4_fingerprinting", help)
+	}
 }
 
 // inspected refuses criteria whose answers nobody would look for: such a chain

@@ -57,6 +57,14 @@ func TestValidate(t *testing.T) {
 		{"nothing", func(*Config) {}, ""},
 		{"static without endpoints", func(c *Config) { c.Clusters[0].Endpoints = nil }, ""},
 		{"original_dst on interception none", func(c *Config) { c.Listeners[0].FilterChains[0].TCPProxy.Cluster = "dst" }, ""},
+		{"fingerprints", func(c *Config) {
+			inspect(c, 0)
+			c.Listeners[0].TLSInspector.EnableJA3Fingerprinting = true
+		}, ""},
+		{"JA3 without an inspector", func(c *Config) { c.Listeners[0].TLSInspector.EnableJA3Fingerprinting = true },
+			"listeners[0].tls_inspector.enable_ja3_fingerprinting: needs tls_inspector"},
+		{"JA4 without an inspector", func(c *Config) { c.Listeners[1].TLSInspector.EnableJA4Fingerprinting = true },
+			"listeners[1].tls_inspector.enable_ja4_fingerprinting: needs tls_inspector"},
 		{"proxy_protocol", func(c *Config) { c.Clusters[0].ProxyProtocol = ProxyProtocolV1 }, ""},
 		{"unknown proxy_protocol", func(c *Config) { c.Clusters[0].ProxyProtocol = "v3" }, "clusters[0].proxy_protocol: must be one of v1, v2"},
 		{"transparent static", func(c *Config) { c.Clusters[0].TransparentSource = true }, ""},

@@ -18,6 +18,7 @@ type filters struct {
 	trusted    []netip.Prefix
 
 	maxHello  int
+	ja3, ja4  bool // fingerprints wanted
 	strict    bool // close what began as TLS and broke its rules
 	timeout   time.Duration
 	goOn      bool // after the timeout, if nothing was sent
@@ -40,6 +41,8 @@ func newFilters(cfg *config.Listener) filters {
 		disallowed: [3]bool{1: disallows(config.ProxyProtocolV1), 2: disallows(config.ProxyProtocolV2)},
 		trusted:    cfg.ProxyProtocol.TrustedPrefixRanges,
 		maxHello:   int(cfg.TLSInspector.MaxClientHello),
+		ja3:        cfg.TLSInspector.EnableJA3Fingerprinting,
+		ja4:        cfg.TLSInspector.EnableJA4Fingerprinting,
 		strict:     cfg.TLSInspector.CloseOnParseError,
 		timeout:    cfg.ListenerFiltersTimeout,
 		goOn:       cfg.ContinueOnListenerFiltersTimeout,

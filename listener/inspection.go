@@ -17,6 +17,8 @@ type Inspection struct {
 	Version uint8
 	// Reason says why the connection must be closed, without a byte of the peer's.
 	Reason inspect.Reason
+	// Details are for access logs; nil: there are none.
+	Details *Details
 
 	listener *Listener
 	proxied  bool // proxy_protocol is through
@@ -138,6 +140,7 @@ func (i *Inspection) take(header *inspect.ProxyHeader, size int) {
 	i.Header, i.Version, i.local = size, header.Version, header.Local
 	if !header.Local {
 		i.Facts.Source, i.Facts.Destination = header.Source, header.Destination
+		i.keepTLVs(header.TLVs)
 	}
 }
 
@@ -165,6 +168,7 @@ func (i *Inspection) readHello(stream []byte, scratch *Scratch) Progress {
 		for protocol := range hello.Protocols.All() {
 			i.Facts.ApplicationProtocols = append(i.Facts.ApplicationProtocols, string(protocol))
 		}
+		i.fingerprint(hello)
 	}
 	i.helloed = true
 	return InspectionDone

@@ -50,6 +50,10 @@ func (c *Connection) fill(r *accesslog.Record) {
 		if len(facts.ApplicationProtocols) > 0 {
 			r.ApplicationProtocol = facts.ApplicationProtocols[0]
 		}
+		if details := c.inspection.Details; details != nil {
+			r.JA3, r.JA4 = details.JA3, details.JA4
+			r.ProxyAuthority, r.ProxyUniqueID = details.Authority, details.UniqueID
+		}
 	}
 	if o.failure != nil {
 		r.UpstreamFailure = o.failure.Error()

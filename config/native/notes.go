@@ -62,6 +62,9 @@ var notes = map[string]note{
 	"ProxyProtocol.TrustedPrefixRanges": {doc: "Peers that may send a PROXY header; none = all."},
 	"TLSInspector.MaxClientHello":       {doc: "Bytes of a stream that are looked at; a ClientHello that needs more closes the connection."},
 	"TLSInspector.CloseOnParseError":    {doc: "Close connections that begin as TLS and break its rules; false: they are raw_buffer."},
+	"TLSInspector.EnableJA3Fingerprinting": {
+		doc: "The JA3 fingerprint of each ClientHello that is looked at, for access logs. It makes none be looked at: that is for the filter chains."},
+	"TLSInspector.EnableJA4Fingerprinting": {doc: "The same for JA4."},
 
 	"Listener.MaxConnections":     {doc: "Live connections of this listener; 0 = unlimited."},
 	"Listener.TCPKeepalive":       {doc: "Keepalive of downstream connections."},

@@ -59,7 +59,7 @@ func TestAppendAllocatesNothing(t *testing.T) {
 			t.Fatal(err)
 		}
 		buf := make([]byte, 0, 4096)
-		for _, record := range []*Record{ended(), refused()} {
+		for _, record := range []*Record{ended(), inspected(), refused()} {
 			if n := testing.AllocsPerRun(100, func() { buf = format.Append(buf[:0], config.LogEnd, record) }); n != 0 {
 				t.Errorf("%s: %v allocations, want 0", name, n)
 			}

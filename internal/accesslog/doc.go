@@ -10,6 +10,6 @@
 //	files.Close(ctx) // at exit: what is buffered is written
 //
 // Lines are JSON, Istio's text line, or a string with Envoy's %OPERATORS%.
-// What clients can choose (server name, application protocol) is escaped and
-// cut in all of them: nobody forges a line.
+// What clients can choose (server name, application protocol, TLVs of a PROXY
+// header) is escaped and cut in all of them: nobody forges a line.
 package accesslog

@@ -94,6 +94,24 @@ func appendText(dst []byte, s string) []byte {
 	return dst
 }
 
+// appendOpaque appends bytes of any kind that name something, the same in every
+// format: as they are where that is plain text, else in hexadecimal behind 0x. A
+// text that begins so is written in hexadecimal too, so that each value has a
+// form of its own. It is not cut: who gives it bounds it.
+func appendOpaque(dst []byte, s string) []byte {
+	if s == "" {
+		return append(dst, '-')
+	}
+	if plainPrefix(s) == len(s) && (len(s) < 2 || s[:2] != "0x") {
+		return append(dst, s...)
+	}
+	dst = append(dst, '0', 'x')
+	for i := range len(s) {
+		dst = append(dst, hexDigits[s[i]>>4], hexDigits[s[i]&15])
+	}
+	return dst
+}
+
 // appendSentence is appendText for texts of the proxy itself, which contain
 // spaces: they become underscores, as Envoy does it for details.
 func appendSentence(dst []byte, s string) []byte {

@@ -54,6 +54,10 @@ func TestLines(t *testing.T) {
 			`"[fd00:4::12]:9080" outbound|9080||ratings 127.0.0.6:51000 10.96.7.1:9080 10.4.0.9:40312 a.example -` + "\n"},
 		{"Istio's text, refused", "text", refused(), `[2026-07-04T11:05:09.000Z] "- - -" 0 UF,URX - no_more_endpoints "delayed_connect_error:_111" 0 0 0 - "-" "-" "-" "-" ` +
 			`"-" - - - 10.4.0.9:40312 - -` + "\n"},
+		{"fingerprints", "%JA3% %TLS_JA3_FINGERPRINT% %JA4% %TLS_JA4_FINGERPRINT:4%", inspected(),
+			"e7d705a3286e19ea42f587b344ee6865 e7d705a3286e19ea42f587b344ee6865 t13d1516h2_8daaf6152771_e5627efa2ab1 t13d\n"},
+		{"TLVs", "%PROXY_PROTOCOL_AUTHORITY% %PROXY_PROTOCOL_UNIQUE_ID%", inspected(), `a\x20b 0x00ff` + "\n"},
+		{"neither", "%JA3% %JA4% %PROXY_PROTOCOL_AUTHORITY% %PROXY_PROTOCOL_UNIQUE_ID%", ended(), "- - - -\n"},
 		{"addresses", "%DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT% %DOWNSTREAM_DIRECT_REMOTE_PORT% %UPSTREAM_HOST% %UPSTREAM_REMOTE_ADDRESS_WITHOUT_PORT%", ended(),
 			"10.4.0.9 40312 [fd00:4::12]:9080 fd00:4::12\n"},
 		{"ours", "%CLOSED_BY% %CLOSE_REASON% %ENGINE% %ERRNO% %CONNECT_ATTEMPTS% %CONNECT_MS% %ACCESS_LOG_TYPE%", refused(),
@@ -65,6 +69,39 @@ func TestLines(t *testing.T) {
 	} {
 		if got := line(t, c.format, c.record); got != c.want {
 			t.Errorf("%s:\ngot  %swant %s", c.name, got, c.want)
+		}
+	}
+}
+
+// What few connections have stands behind the rest.
+func TestJSONOfInspected(t *testing.T) {
+	plain := line(t, "json", ended())
+	want := strings.TrimSuffix(plain, "}\n") + `,"ja3":"e7d705a3286e19ea42f587b344ee6865","ja4":"t13d1516h2_8daaf6152771_e5627efa2ab1",` +
+		`"proxy_protocol_authority":"a b","proxy_protocol_unique_id":"0x00ff"}` + "\n"
+	if got := line(t, "json", inspected()); got != want {
+		t.Errorf("got  %swant %s", got, want)
+	}
+}
+
+// One value, one form, one field, in either format.
+func TestOpaque(t *testing.T) {
+	type opaqueCase struct{ name, value, want string }
+	for _, c := range []opaqueCase{
+		{"text", "a1b2:c3", "a1b2:c3"},
+		{"one byte", "0", "0"},
+		{"space", "a b", "0x612062"},
+		{"quote", `"`, "0x22"},
+		{"not ASCII", "ü", "0xc3bc"},
+		{"looks like hexadecimal", "0x00ff", "0x307830306666"},
+		{"whole length", strings.Repeat("\xff", 128), "0x" + strings.Repeat("ff", 128)},
+	} {
+		r := ended()
+		r.ProxyUniqueID = c.value
+		if got := line(t, "%PROXY_PROTOCOL_UNIQUE_ID%", r); got != c.want+"\n" {
+			t.Errorf("%s in text: %q, want %q", c.name, got, c.want)
+		}
+		if got := line(t, "json", r); !strings.Contains(got, `"proxy_protocol_unique_id":"`+c.want+`"`) {
+			t.Errorf("%s in JSON: %s, want %s", c.name, got, c.want)
 		}
 	}
 }
@@ -84,7 +121,7 @@ func TestJSONKeysInOrder(t *testing.T) {
 // Whatever is in JSON can be had in a text line, by the key in capitals.
 func TestEveryJSONKeyHasAnOperator(t *testing.T) {
 	var object map[string]any
-	if err := json.Unmarshal([]byte(line(t, "json", ended())), &object); err != nil {
+	if err := json.Unmarshal([]byte(line(t, "json", inspected())), &object); err != nil {
 		t.Fatal(err)
 	}
 	page, err := os.ReadFile("../../docs/observability.md")
@@ -163,12 +200,14 @@ func TestClientTextCannotForge(t *testing.T) {
 		{"cut inside a letter", strings.Repeat("x", 254) + "üü", strings.Repeat("x", 254), strings.Repeat("x", 254)},
 	} {
 		r := ended()
-		r.RequestedServerName, r.ApplicationProtocol = c.text, c.text
-		if got := line(t, "%REQUESTED_SERVER_NAME% %APPLICATION_PROTOCOL%", r); got != c.inText+" "+c.inText+"\n" {
-			t.Errorf("%s in text: %q, want twice %q", c.name, got, c.inText)
+		r.RequestedServerName, r.ApplicationProtocol, r.ProxyAuthority = c.text, c.text, c.text
+		if got := line(t, "%REQUESTED_SERVER_NAME% %APPLICATION_PROTOCOL% %PROXY_PROTOCOL_AUTHORITY%", r); got != c.inText+" "+c.inText+" "+c.inText+"\n" {
+			t.Errorf("%s in text: %q, want three times %q", c.name, got, c.inText)
 		}
-		if got := line(t, "json", r); !strings.Contains(got, `"requested_server_name":"`+c.inJSON+`"`) || !strings.Contains(got, `"application_protocol":"`+c.inJSON+`"`) {
-			t.Errorf("%s in JSON: %s, want %s", c.name, got, c.inJSON)
+		for _, key := range []string{"requested_server_name", "application_protocol", "proxy_protocol_authority"} {
+			if got := line(t, "json", r); !strings.Contains(got, `"`+key+`":"`+c.inJSON+`"`) {
+				t.Errorf("%s in JSON: %s, want %s", c.name, got, c.inJSON)
+			}
 		}
 	}
 }
@@ -221,13 +260,14 @@ func FuzzEscaping(f *testing.F) {
 	f.Fuzz(func(t *testing.T, name, protocol string) {
 		r := ended()
 		r.RequestedServerName, r.ApplicationProtocol, r.UpstreamFailure = name, protocol, name
+		r.ProxyAuthority, r.ProxyUniqueID = name, protocol
 		asJSON := line(t, "json", r)
 		if !json.Valid([]byte(asJSON)) || strings.Count(asJSON, "\n") != 1 || !utf8.ValidString(asJSON) {
 			t.Fatalf("not one line of JSON: %q", asJSON)
 		}
-		asText := line(t, "%REQUESTED_SERVER_NAME% %APPLICATION_PROTOCOL% %UPSTREAM_TRANSPORT_FAILURE_REASON%", r)
-		if strings.Count(asText, "\n") != 1 || strings.Count(asText, " ") != 2 || !utf8.ValidString(asText) {
-			t.Fatalf("not one line of three fields: %q", asText)
+		asText := line(t, "%REQUESTED_SERVER_NAME% %APPLICATION_PROTOCOL% %UPSTREAM_TRANSPORT_FAILURE_REASON% %PROXY_PROTOCOL_AUTHORITY% %PROXY_PROTOCOL_UNIQUE_ID%", r)
+		if strings.Count(asText, "\n") != 1 || strings.Count(asText, " ") != 4 || !utf8.ValidString(asText) {
+			t.Fatalf("not one line of five fields: %q", asText)
 		}
 	})
 }

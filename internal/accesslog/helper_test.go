@@ -33,6 +33,14 @@ func ended() *Record {
 	}
 }
 
+// inspected is ended with what a ClientHello and a PROXY header told beside.
+func inspected() *Record {
+	r := ended()
+	r.JA3, r.JA4 = "e7d705a3286e19ea42f587b344ee6865", "t13d1516h2_8daaf6152771_e5627efa2ab1"
+	r.ProxyAuthority, r.ProxyUniqueID = "a b", "\x00\xff"
+	return r
+}
+
 // refused is a record of a connection that never reached an upstream.
 func refused() *Record {
 	return &Record{

@@ -30,6 +30,14 @@ func (l *jsonLine) text(name, value string) {
 	l.dst = appendJSONString(l.dst, value)
 }
 
+// given adds a key only where it has a value: what few connections have must not
+// lengthen the lines of all.
+func (l *jsonLine) given(name, value string) {
+	if value != "" {
+		l.text(name, value)
+	}
+}
+
 func (l *jsonLine) number(name string, value uint64) {
 	l.key(name)
 	l.dst = strconv.AppendUint(l.dst, value, 10)
@@ -85,6 +93,13 @@ func appendJSON(dst []byte, ev config.LogEvent, r *Record) []byte {
 	l.text("engine", r.Engine)
 	l.text("connection_termination_details", r.TerminationDetails)
 	l.text("access_log_type", eventName(ev))
+	l.given("ja3", r.JA3)
+	l.given("ja4", r.JA4)
+	l.given("proxy_protocol_authority", r.ProxyAuthority)
+	if r.ProxyUniqueID != "" {
+		l.key("proxy_protocol_unique_id")
+		l.dst = append(appendOpaque(append(l.dst, '"'), r.ProxyUniqueID), '"')
+	}
 	return append(l.dst, '}', '\n')
 }
 

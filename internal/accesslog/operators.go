@@ -41,8 +41,13 @@ func operators() map[string]operator {
 		"REQUESTED_SERVER_NAME": textOp(func(r *Record) string { return r.RequestedServerName }),
 		"TRANSPORT_PROTOCOL":    textOp(func(r *Record) string { return r.TransportProtocol }),
 		"APPLICATION_PROTOCOL":  textOp(func(r *Record) string { return r.ApplicationProtocol }),
+		"JA3":                   textOp(func(r *Record) string { return r.JA3 }),
+		"JA4":                   textOp(func(r *Record) string { return r.JA4 }),
 		"RESPONSE_FLAGS":        flagsOp(&flagNames),
 		"RESPONSE_FLAGS_LONG":   flagsOp(&flagLongNames),
+
+		"PROXY_PROTOCOL_AUTHORITY": textOp(func(r *Record) string { return r.ProxyAuthority }),
+		"PROXY_PROTOCOL_UNIQUE_ID": func(dst []byte, _ config.LogEvent, r *Record) []byte { return appendOpaque(dst, r.ProxyUniqueID) },
 
 		"CONNECTION_TERMINATION_DETAILS":    sentenceOp(func(r *Record) string { return r.TerminationDetails }),
 		"UPSTREAM_TRANSPORT_FAILURE_REASON": sentenceOp(func(r *Record) string { return r.UpstreamFailure }),
@@ -77,6 +82,8 @@ func addAliases(ops map[string]operator) {
 	for alias, name := range map[string]string{
 		"DURATION_MS":                    "DURATION",
 		"FILTER_CHAIN_NAME":              "FILTER_CHAIN",
+		"TLS_JA3_FINGERPRINT":            "JA3",
+		"TLS_JA4_FINGERPRINT":            "JA4",
 		"UPSTREAM_CLUSTER_RAW":           "UPSTREAM_CLUSTER",
 		"UPSTREAM_HOST":                  "UPSTREAM_REMOTE_ADDRESS",
 		"UPSTREAM_REQUEST_ATTEMPT_COUNT": "CONNECT_ATTEMPTS",

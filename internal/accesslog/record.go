@@ -28,6 +28,10 @@ type Record struct {
 	RequestedServerName string // as the client gave it: escaped and cut by the formatter
 	TransportProtocol   string
 	ApplicationProtocol string
+	JA3, JA4            string // fingerprints of the client's ClientHello
+
+	ProxyAuthority string // TLVs of the PROXY header, as it had them: escaped
+	ProxyUniqueID  string // and cut, or written in hexadecimal, by the formatter
 
 	BytesReceived   uint64 // from downstream
 	BytesSent       uint64 // to downstream
