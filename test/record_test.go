@@ -33,6 +33,10 @@ type record struct {
 	Errno           string `json:"errno"`
 	Failure         string `json:"upstream_transport_failure_reason"`
 	Engine          string `json:"engine"`
+	JA3             string `json:"ja3"`
+	JA4             string `json:"ja4"`
+	ProxyAuthority  string `json:"proxy_protocol_authority"`
+	ProxyUniqueID   string `json:"proxy_protocol_unique_id"`
 }
 
 // records reads the access log. A line that is still being written does not
