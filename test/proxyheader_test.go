@@ -240,6 +240,7 @@ backend sluice
 	if want := introduction(w, client, address); got != want {
 		t.Errorf("nginx says %q, want %q", got, want)
 	}
+	plain.Close()
 	r := s.endOf(client)
 	_, port, _ := strings.Cut(client, ":")
 	if r.ProxyAuthority != "reviews.example" || r.ProxyUniqueID != "id-"+clientIP+"-"+port {
