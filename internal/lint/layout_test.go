@@ -22,6 +22,9 @@ func layout() map[string][]string {
 		"listener/inspect": {},
 		"listener/policy":  {"config"},
 
+		// Has no clock and no goroutine: its owner says what the time is.
+		"outlier": {"config"},
+
 		"cluster":     with(loops, "config", "listener/inspect"),
 		"proxy":       with(loops, "config", "intercept", "listener", "cluster", "proxy/relay"),
 		"proxy/relay": {"internal/eventloop", "internal/sock", "internal/stats"},
