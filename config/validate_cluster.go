@@ -32,6 +32,9 @@ func (v *validator) clusterList(clusters []Cluster) {
 			oneOf(v, path+".proxy_protocol", c.ProxyProtocol, ProxyProtocolVersions())
 		}
 		v.source(path, c)
+		if c.OutlierDetection != nil {
+			v.outlier(path+".outlier_detection", c.OutlierDetection)
+		}
 		switch c.Type {
 		case ClusterOriginalDst:
 			v.originalDst(path, c)
