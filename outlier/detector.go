@@ -34,7 +34,8 @@ type Detector struct {
 // HealthCheckResult made the change, or by another of these that is running
 // at the same time; in the order of the changes, one at a time, and with no
 // lock held, so that they may call the Detector. They are never called from
-// Report.
+// Report. An endpoint that is removed at the same time may be told of once
+// more: do not give its id to another.
 type Options struct {
 	// Random returns a number from 0 to n-1 (n > 0), for enforcing_* and
 	// jitter.
