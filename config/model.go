@@ -64,8 +64,9 @@ const (
 
 // Limits bound the whole process.
 type Limits struct {
-	MaxConnections        int // live downstream connections; 0 = unlimited
-	MaxPendingInspections int // connections still in listener filters; 0 = unlimited
+	MaxConnections          int // live downstream connections; 0 = unlimited
+	MaxConnectionsPerSource int // of those, from one peer's address; 0 = unlimited
+	MaxPendingInspections   int // connections still in listener filters; 0 = unlimited
 }
 
 // Drain is how the daemon stops.
@@ -141,10 +142,13 @@ type Keepalive struct {
 
 // FilterChain is a match and what happens to the connections that match.
 type FilterChain struct {
-	Name      string // never empty: chain-N or default where the user gave none
-	Match     Match
-	TCPProxy  TCPProxy
-	AccessLog []AccessLog // nil: the Config's own
+	Name            string // never empty: chain-N or default where the user gave none
+	Match           Match
+	RBAC            []RBAC           // nil: everybody may
+	ConnectionLimit *ConnectionLimit // nil: none
+	LocalRateLimit  *LocalRateLimit  // nil: none
+	TCPProxy        TCPProxy
+	AccessLog       []AccessLog // nil: the Config's own
 }
 
 // Match is a conjunction of criteria; an empty one matches anything.

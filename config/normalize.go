@@ -50,7 +50,24 @@ func normalizeChain(c *FilterChain, unnamed string) {
 	m.DirectSourcePrefixRanges = maskAll(m.DirectSourcePrefixRanges)
 	m.SourcePrefixRanges = maskAll(m.SourcePrefixRanges)
 	m.SourcePorts = nilIfEmpty(m.SourcePorts)
+	c.RBAC = nilIfEmpty(c.RBAC)
+	for i := range c.RBAC {
+		c.RBAC[i].Policies = nilIfEmpty(c.RBAC[i].Policies)
+		for j := range c.RBAC[i].Policies {
+			normalizePolicy(&c.RBAC[i].Policies[j])
+		}
+	}
 	c.TCPProxy.WeightedClusters = nilIfEmpty(c.TCPProxy.WeightedClusters)
+}
+
+func normalizePolicy(p *RBACPolicy) {
+	for _, list := range []*[]netip.Prefix{
+		&p.SourceIPs, &p.NotSourceIPs, &p.DirectSourceIPs, &p.NotDirectSourceIPs, &p.DestinationIPs, &p.NotDestinationIPs,
+	} {
+		*list = maskAll(*list)
+	}
+	p.DestinationPorts, p.NotDestinationPorts = nilIfEmpty(p.DestinationPorts), nilIfEmpty(p.NotDestinationPorts)
+	p.ServerNames, p.NotServerNames = lowerAll(p.ServerNames), lowerAll(p.NotServerNames)
 }
 
 func normalizeCluster(c *Cluster) {

@@ -82,6 +82,7 @@ func (v *validator) chain(path string, c *FilterChain, l *Listener, names map[st
 	v.name(path+".name", c.Name, names)
 	v.match(path+".match", &c.Match)
 	v.inspected(path+".match", &c.Match, l)
+	v.policies(path, c, l)
 	v.tcpProxy(path+".tcp_proxy", &c.TCPProxy, l)
 	v.accessLogs(path+".access_log", c.AccessLog)
 }

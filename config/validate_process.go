@@ -24,6 +24,7 @@ func (v *validator) process(cfg *Config) {
 	oneOf(v, "log.level", cfg.Log.Level, LogLevels())
 	oneOf(v, "log.format", cfg.Log.Format, LogFormats())
 	v.limit("limits.max_connections", cfg.Limits.MaxConnections)
+	v.limit("limits.max_connections_per_source", cfg.Limits.MaxConnectionsPerSource)
 	v.limit("limits.max_pending_inspections", cfg.Limits.MaxPendingInspections)
 	v.drain(cfg.Drain)
 	if unix, ok := strings.CutPrefix(cfg.Admin.Address, unixScheme); ok {

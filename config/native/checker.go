@@ -112,8 +112,16 @@ func (c *checker) mergeKeys(path string, n *yaml.Node) {
 // list keeps the numbers of mappings. A list of scalars that misses one has
 // others, so nothing more is said about it.
 func (c *checker) list(path string, n *yaml.Node, s *shape) ([]any, bool) {
+	if s.single && n.Kind == yaml.MappingNode {
+		value, _ := c.mapping(path, n, s.elem)
+		return []any{value}, true
+	}
 	if n.Kind != yaml.SequenceNode {
-		c.refuse(n, path, "must be a list, not "+describe(n))
+		form := "a list"
+		if s.single {
+			form = "a mapping (key: value) or a list of them"
+		}
+		c.refuse(n, path, "must be "+form+", not "+describe(n))
 		return nil, false
 	}
 	values := make([]any, 0, len(n.Content))

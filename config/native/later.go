@@ -5,13 +5,11 @@ package native
 // are refused rather than ignored: a policy that is silently not applied is
 // worse than a daemon that does not start.
 var later = map[string]map[string]string{
-	"Limits": {
-		"max_connections_per_source": "leave it out; limits.max_connections bounds all sources together",
-	},
-	"FilterChain": {
-		"rbac":             "refuse connections at the network, or match only the sources that are allowed (source_prefix_ranges) and have no default_filter_chain",
-		"connection_limit": "use max_connections of the listener, or circuit_breakers.max_connections of the cluster",
-		"local_rate_limit": "use max_connections of the listener, or limit the rate of new connections with iptables (hashlimit)",
+	"RBACPolicy": {
+		"principals":     needsIdentity,
+		"not_principals": needsIdentity,
+		"namespaces":     needsIdentity,
+		"not_namespaces": needsIdentity,
 	},
 	"TCPProxy": {
 		"hash_policy": "leave it out; endpoints are taken in turn",
@@ -51,6 +49,7 @@ var laterValues = map[string]map[string]string{
 }
 
 const (
+	needsIdentity = "it needs the client's identity from mutual TLS; tell clients apart by source_ips or direct_source_ips"
 	useStatic     = "use type static with the addresses as endpoints"
 	useRoundRobin = "use lb_policy round_robin"
 )

@@ -21,6 +21,15 @@ func (d *document) line(path string) int {
 	return line
 }
 
+// alone is the one item of a list that may be written without its brackets
+// (shape.single), where paths leave out the index.
+func alone(n *yaml.Node) *yaml.Node {
+	if n.Kind == yaml.SequenceNode && len(n.Content) == 1 {
+		return resolve(n.Content[0])
+	}
+	return n
+}
+
 // steps cuts listeners[0].name into "listeners", "0]", "name"; the bracket
 // that is left tells list items from keys.
 func steps(path string) []string {
@@ -36,7 +45,7 @@ func child(n *yaml.Node, step string) (*yaml.Node, int) {
 		}
 		return resolve(n.Content[i]), n.Content[i].Line
 	}
-	if n.Kind != yaml.MappingNode {
+	if n = alone(n); n.Kind != yaml.MappingNode {
 		return nil, 0
 	}
 	for _, p := range pairs(n) {

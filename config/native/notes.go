@@ -37,7 +37,8 @@ var notes = map[string]note{
 	"AccessLog.FlushInterval": {doc: "Longest time that a line waits in memory."},
 	"Limits.MaxConnections":   {doc: "Live downstream connections; 0 = unlimited."},
 
-	"Limits.MaxPendingInspections": {doc: "Connections still in listener filters; 0 = unlimited."},
+	"Limits.MaxConnectionsPerSource": {doc: "Live connections of one peer's address; 0 = unlimited."},
+	"Limits.MaxPendingInspections":   {doc: "Connections still in listener filters; 0 = unlimited."},
 
 	"Drain.Time":     {doc: "After it, connections that are left are reset."},
 	"Drain.MinTime":  {doc: "Listeners go on accepting at least this long."},
@@ -75,10 +76,35 @@ var notes = map[string]note{
 	"Keepalive.Interval": {doc: "Time between probes."},
 	"Keepalive.Probes":   {doc: "Unanswered probes after which the connection is dead."},
 
-	"FilterChain.Name":      {doc: "Unique in the listener; chain-N (from 0) or default when left out."},
-	"FilterChain.Match":     {doc: "All criteria must hold; an empty match matches anything."},
-	"FilterChain.TCPProxy":  {doc: "Relays the connection to a cluster.", required: true},
-	"FilterChain.AccessLog": {doc: "Instead of the global access logs; [] = none."},
+	"FilterChain.Name":  {doc: "Unique in the listener; chain-N (from 0) or default when left out."},
+	"FilterChain.Match": {doc: "All criteria must hold; an empty match matches anything."},
+	"FilterChain.RBAC": {
+		doc: "Who may use the chain: rules, or a list of them. Deny is looked at first, and each allow must have a policy that matches."},
+	"FilterChain.ConnectionLimit": {doc: "Live connections of this chain."},
+	"FilterChain.LocalRateLimit":  {doc: "New connections of this chain: a bucket of tokens, of which each connection takes one."},
+	"FilterChain.TCPProxy":        {doc: "Relays the connection to a cluster.", required: true},
+	"FilterChain.AccessLog":       {doc: "Instead of the global access logs; [] = none."},
+
+	"RBAC.Action":   {doc: "allow refuses what no policy matches, deny what a policy matches, log nothing: it tells of matches only.", required: true},
+	"RBAC.Policies": {doc: "One that matches is enough; allow without any refuses everything."},
+
+	"RBACPolicy.Name":                {doc: "Unique in its rules; a refusal names it in connection_termination_details.", required: true},
+	"RBACPolicy.Any":                 {doc: "Every connection, instead of conditions."},
+	"RBACPolicy.SourceIPs":           {doc: "Prefixes of the client's address."},
+	"RBACPolicy.NotSourceIPs":        {doc: "Prefixes that the client's address is not in."},
+	"RBACPolicy.DirectSourceIPs":     {doc: "Prefixes of the peer's own address."},
+	"RBACPolicy.NotDirectSourceIPs":  {doc: "Prefixes that the peer's own address is not in."},
+	"RBACPolicy.DestinationIPs":      {doc: "Prefixes of the original destination."},
+	"RBACPolicy.NotDestinationIPs":   {doc: "Prefixes that the original destination is not in."},
+	"RBACPolicy.DestinationPorts":    {doc: "Ports of the original destination."},
+	"RBACPolicy.NotDestinationPorts": {doc: "Ports that the original destination has not."},
+	"RBACPolicy.ServerNames":         {doc: "Names that a TLS client asks for (SNI); *.example is every name below example, * any name; needs tls_inspector."},
+	"RBACPolicy.NotServerNames":      {doc: "Names that the client does not ask for; one that names none fits; needs tls_inspector."},
+
+	"ConnectionLimit.MaxConnections": {doc: "At least 1.", required: true},
+	"LocalRateLimit.MaxTokens":       {doc: "Tokens that the bucket holds, and has at the start.", required: true},
+	"LocalRateLimit.TokensPerFill":   {doc: "Tokens that each fill adds."},
+	"LocalRateLimit.FillInterval":    {doc: "Time between fills, at least 50ms.", required: true},
 
 	"Match.DestinationPort":          {doc: "Port of the original destination; 0 = any."},
 	"Match.PrefixRanges":             {doc: "Prefixes of the original destination; the longest match wins."},

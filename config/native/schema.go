@@ -3,6 +3,7 @@ package native
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"reflect"
 
 	"github.com/sluiceproxy/sluice/config"
@@ -33,6 +34,11 @@ func schemaOf(s *shape, def reflect.Value) map[string]any {
 		itemDefault, _ := defaultOf(s.elem.typ)
 		items := schemaOf(s.elem, itemDefault)
 		items["type"] = onlyType(items["type"])
+		if s.single {
+			either := maps.Clone(items)
+			either["type"], either["items"] = []string{"object", "array", "null"}, items
+			return either
+		}
 		return map[string]any{"type": orNull("array"), "items": items}
 	}
 	return scalarSchema(s)

@@ -180,7 +180,8 @@ func compareReference(t *testing.T, path string, schema map[string]any, value an
 
 func schemaPaths(path string, schema map[string]any, visit func(string)) {
 	visit(path)
-	if items, ok := schema["items"].(map[string]any); ok && items["type"] == "object" {
+	_, single := schema["properties"] // a list of one may be written without its brackets: shown once
+	if items, ok := schema["items"].(map[string]any); ok && items["type"] == "object" && !single {
 		schemaPaths(path+"[]", items, visit)
 	}
 	properties, _ := schema["properties"].(map[string]any)

@@ -35,6 +35,7 @@ type shape struct {
 	elem     *shape   // list
 	fields   []field  // mapping, in the model's order
 	optional bool     // mapping behind a pointer: absent is nil
+	single   bool     // list: a mapping may stand for a list of one
 }
 
 // field is one key of a mapping.
@@ -76,7 +77,7 @@ func shapeOf(t reflect.Type) *shape {
 		s.optional = true
 		return s
 	case reflect.Slice:
-		return &shape{kind: list, typ: t, elem: shapeOf(t.Elem())}
+		return &shape{kind: list, typ: t, elem: shapeOf(t.Elem()), single: t == reflect.TypeFor[[]config.RBAC]()}
 	case reflect.Struct:
 		return &shape{kind: mapping, typ: t, fields: fieldsOf(t)}
 	case reflect.Bool:
@@ -142,6 +143,8 @@ func choices(t reflect.Type) []string {
 		return words(config.ListenerFilters())
 	case reflect.TypeFor[config.ProxyProtocolVersion]():
 		return words(config.ProxyProtocolVersions())
+	case reflect.TypeFor[config.RBACAction]():
+		return words(config.RBACActions())
 	case reflect.TypeFor[config.TransportProtocol]():
 		return append(words(config.TransportProtocols()), "")
 	case reflect.TypeFor[config.ClusterType]():
@@ -172,6 +175,14 @@ func defaultOf(t reflect.Type) (reflect.Value, bool) {
 		return reflect.ValueOf(config.DefaultListener()), true
 	case reflect.TypeFor[config.FilterChain]():
 		return reflect.ValueOf(config.DefaultFilterChain()), true
+	case reflect.TypeFor[config.RBAC]():
+		return reflect.ValueOf(config.RBAC{}), true
+	case reflect.TypeFor[config.RBACPolicy]():
+		return reflect.ValueOf(config.RBACPolicy{}), true
+	case reflect.TypeFor[config.ConnectionLimit]():
+		return reflect.ValueOf(config.ConnectionLimit{}), true
+	case reflect.TypeFor[config.LocalRateLimit]():
+		return reflect.ValueOf(config.DefaultLocalRateLimit()), true
 	case reflect.TypeFor[config.Cluster]():
 		return reflect.ValueOf(config.DefaultCluster()), true
 	case reflect.TypeFor[config.Endpoint]():

@@ -11,7 +11,7 @@ func TestSnake(t *testing.T) {
 	type snakeCase struct{ field, key string }
 	for _, tc := range []snakeCase{
 		{"ID", "id"}, {"TCPUserTimeout", "tcp_user_timeout"}, {"LBPolicy", "lb_policy"}, {"TCPProxy", "tcp_proxy"},
-		{"UseOriginalDst", "use_original_dst"}, {"Name", "name"}, {"useOriginalDst", "use_original_dst"}, {"", ""},
+		{"UseOriginalDst", "use_original_dst"}, {"Name", "name"}, {"SourceIPs", "source_ips"}, {"notSourceIPs", "not_source_ips"}, {"useOriginalDst", "use_original_dst"}, {"", ""},
 	} {
 		if got := snake(tc.field); got != tc.key {
 			t.Errorf("snake(%q) = %q, want %q", tc.field, got, tc.key)

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"sync/atomic"
 	"time"
+
+	"github.com/sluiceproxy/sluice/config"
 )
 
 // TokenBucket is how many new connections a chain takes: MaxTokens at once,
@@ -14,11 +16,11 @@ type TokenBucket struct {
 	FillInterval  time.Duration
 }
 
-// MinFillInterval is Envoy's least fill interval. MostTokens is ours: within
-// both, a bucket can count tokens until the clock itself ends, 292 years.
+// Within MinFillInterval and MostTokens a bucket can count tokens until the
+// clock itself ends, 292 years.
 const (
-	MinFillInterval = 50 * time.Millisecond
-	MostTokens      = 1 << 25
+	MinFillInterval = config.MinFillInterval
+	MostTokens      = config.MostTokens
 )
 
 // RateLimit is a token bucket that serves all loops at once, without a lock.
