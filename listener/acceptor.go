@@ -242,7 +242,7 @@ func (a *Acceptor) admit(conn Accepted) {
 	}
 	conn.Trail = conn.Trail.With(a.Listener.Ordinal)
 	conn.Listener = a.entrance.Table.Owner(a.Listener, conn.Destination)
-	conn.Refusal = a.entrance.Limits.admit(conn.Listener)
+	conn.Place, conn.Refusal = a.entrance.Limits.admitFrom(conn.Peer.Addr(), conn.Listener)
 	a.take(conn)
 }
 

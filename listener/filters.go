@@ -68,9 +68,10 @@ func (f *filters) most() int {
 func (l *Listener) Filtered() bool { return !l.filters.needsNone }
 
 // NeedsInspection says whether what a connection sends can change which chain
-// takes it. Where it cannot, nothing is waited for.
+// takes it, or whether that chain's rbac lets it through. Where it cannot,
+// nothing is waited for.
 func (l *Listener) NeedsInspection(f *Facts) bool {
-	return l.filters.proxy || !l.filters.needsNone && l.index.Needs(f).Any()
+	return l.filters.proxy || !l.filters.needsNone && l.needs(f).Any()
 }
 
 // InspectionTimeout bounds all filters of a connection together; 0: nothing does.

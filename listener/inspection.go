@@ -13,6 +13,10 @@ type Inspection struct {
 	// Header is how many bytes at the stream's beginning are a PROXY header, to
 	// be taken off before anybody else sees the stream.
 	Header int
+	// NameKnown says whether Facts.ServerName is what the client asked for, or
+	// nothing because it asked for none. It is false where nobody has looked,
+	// or what came could not be read.
+	NameKnown bool
 	// Version of the PROXY header; 0: there was none.
 	Version uint8
 	// Reason says why the connection must be closed, without a byte of the peer's.
@@ -72,7 +76,7 @@ func (i *Inspection) look(stream []byte, scratch *Scratch) Progress {
 		}
 	}
 	for {
-		needs := i.listener.index.Needs(&i.Facts)
+		needs := i.listener.needs(&i.Facts)
 		switch {
 		case !needs.Any():
 			return i.finish()
@@ -161,9 +165,9 @@ func (i *Inspection) readHello(stream []byte, scratch *Scratch) Progress {
 		}
 		i.Facts.TransportProtocol = config.TransportRawBuffer
 	case inspect.Foreign:
-		i.Facts.TransportProtocol = config.TransportRawBuffer
+		i.Facts.TransportProtocol, i.NameKnown = config.TransportRawBuffer, true
 	case inspect.Done:
-		i.Facts.TransportProtocol = config.TransportTLS
+		i.Facts.TransportProtocol, i.NameKnown = config.TransportTLS, true
 		i.Facts.ServerName = string(hello.ServerName)
 		for protocol := range hello.Protocols.All() {
 			i.Facts.ApplicationProtocols = append(i.Facts.ApplicationProtocols, string(protocol))

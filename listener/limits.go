@@ -1,10 +1,19 @@
 package listener
 
-import "sync/atomic"
+import (
+	"net/netip"
+	"sync/atomic"
+
+	"github.com/sluiceproxy/sluice/listener/policy"
+)
 
 // Limits are the process's limits on downstream connections. They serve all
 // loops, and lives as long as the process.
 type Limits struct {
+	// Sources limits the connections of each peer's address; nil: nothing
+	// does. It is set before anything is admitted.
+	Sources *policy.Sources
+
 	max    atomic.Int64 // 0 = unlimited
 	active atomic.Int64
 
@@ -27,6 +36,40 @@ func (l *Limits) ReleasePending() { l.pending.Add(-1) }
 
 // Active is how many connections the process carries now.
 func (l *Limits) Active() int64 { return l.active.Load() }
+
+// admitFrom is admit with a place under the limit of the peer's address.
+//
+// Of what is full, the process is named first, then the listener. The source's
+// place is taken before theirs, so that a flood from one source takes no place
+// from others for as much as a moment.
+func (l *Limits) admitFrom(peer netip.Addr, ln *Listener) (policy.SourcePlace, Refusal) {
+	if l.Sources == nil {
+		return policy.SourcePlace{}, l.admit(ln)
+	}
+	if full := l.full(ln); full != Admitted {
+		return policy.SourcePlace{}, full
+	}
+	place, refused := l.Sources.Take(peer)
+	if refused != policy.NotRefused {
+		return policy.SourcePlace{}, SourceFull
+	}
+	if full := l.admit(ln); full != Admitted {
+		place.Release()
+		return policy.SourcePlace{}, full
+	}
+	return place, Admitted
+}
+
+// full says which limit is reached, without taking a place.
+func (l *Limits) full(ln *Listener) Refusal {
+	if max := l.max.Load(); max > 0 && l.active.Load() >= max {
+		return ProcessFull
+	}
+	if max := int64(ln.Config.MaxConnections); max > 0 && ln.active.Load() >= max {
+		return ListenerFull
+	}
+	return Admitted
+}
 
 // admit takes a place for a connection of ln, in the process and the listener.
 // The sum over all loops never exceeds a limit, and a refusal keeps no place

@@ -7,6 +7,7 @@ import (
 	"github.com/sluiceproxy/sluice/config"
 	"github.com/sluiceproxy/sluice/intercept"
 	"github.com/sluiceproxy/sluice/internal/stats"
+	"github.com/sluiceproxy/sluice/listener/policy"
 )
 
 // Listener is one configured listener: what the sockets at its address, and
@@ -24,6 +25,7 @@ type Listener struct {
 
 	index   *Index
 	filters filters
+	namers  namers
 	active  atomic.Int64
 }
 
@@ -43,6 +45,10 @@ type Accepted struct {
 	Trail       intercept.Trail
 	At          int64 // loop time of accept
 	Refusal     Refusal
+
+	// Place is the connection's place under the limit of its source. Whoever
+	// serves the connection releases it at its end.
+	Place policy.SourcePlace
 }
 
 // Refusal is why a connection must not be served, only recorded and reset.
@@ -55,6 +61,7 @@ const (
 	LoopGuard
 	ListenerFull // the listener's max_connections
 	ProcessFull  // limits.max_connections
+	SourceFull   // limits.max_connections_per_source
 )
 
 func modeOf(m config.InterceptionMode) intercept.Mode {

@@ -18,7 +18,7 @@ type Table struct {
 }
 
 // NewTable makes the listeners of a validated configuration. Problems are
-// filter chains that cannot stand side by side.
+// filter chains that cannot stand side by side, and rules that cannot hold.
 func NewTable(configs []config.Listener, registry *stats.Registry) (*Table, config.Problems) {
 	t := &Table{byAddress: make(map[netip.AddrPort]*Listener), ports: make(map[uint16]struct{})}
 	t.entrances.Ports = make(map[uint16]struct{})
@@ -31,6 +31,11 @@ func NewTable(configs []config.Listener, registry *stats.Registry) (*Table, conf
 			p.Path = fmt.Sprintf("listeners[%d].%s", i, p.Path)
 			problems = append(problems, p)
 		}
+		namers, wrong := newNamers(cfg)
+		for _, p := range wrong {
+			p.Path = fmt.Sprintf("listeners[%d].%s", i, p.Path)
+			problems = append(problems, p)
+		}
 		ln := &Listener{
 			Config:  cfg,
 			Stats:   registry.Listener(cfg.Address.String()),
@@ -38,6 +43,7 @@ func NewTable(configs []config.Listener, registry *stats.Registry) (*Table, conf
 			Ordinal: bound,
 			index:   index,
 			filters: newFilters(cfg),
+			namers:  namers,
 		}
 		t.listeners = append(t.listeners, ln)
 		t.byAddress[cfg.Address] = ln

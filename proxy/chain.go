@@ -21,6 +21,7 @@ type Chain struct {
 	split    *cluster.Split
 	attempts int
 	timeouts relay.Timeouts
+	gate     gate
 	log      *accesslog.Logger
 	tcp      stats.TCP
 }
@@ -41,9 +42,9 @@ type Materials struct {
 	Default  []config.AccessLog // for chains without access logs of their own
 }
 
-// NewChain makes the chain that cfg, a part of a validated configuration, asks
-// for. It opens the access logs.
-func NewChain(cfg *config.FilterChain, direction config.Direction, m *Materials) (*Chain, error) {
+// NewChain makes the chain that cfg, a part of owner in a validated
+// configuration, asks for. It opens the access logs.
+func NewChain(cfg *config.FilterChain, owner *config.Listener, m *Materials) (*Chain, error) {
 	tcp := &cfg.TCPProxy
 	logs := cfg.AccessLog
 	if logs == nil {
@@ -59,6 +60,10 @@ func NewChain(cfg *config.FilterChain, direction config.Direction, m *Materials)
 		timeouts: relay.Timeouts{Idle: tcp.IdleTimeout, HalfClose: tcp.HalfCloseTimeout, Duration: tcp.MaxConnectionDuration},
 		log:      logger,
 	}
+	// Names of chains are unique in a listener only.
+	if c.gate, err = newGate(cfg, owner.Name+"/"+cfg.Name, m.Registry); err != nil {
+		return nil, fmt.Errorf("filter chain %s: %w", cfg.Name, err)
+	}
 	prefix := tcp.Cluster
 	weighted := tcp.WeightedClusters
 	if prefix != "" {
@@ -71,7 +76,7 @@ func NewChain(cfg *config.FilterChain, direction config.Direction, m *Materials)
 	}
 	c.tcp = m.Registry.TCP(prefix)
 	for _, w := range weighted {
-		c.routes = append(c.routes, newRoute(m.Clusters[w.Name], direction, c.tcp, m))
+		c.routes = append(c.routes, newRoute(m.Clusters[w.Name], owner.Direction, c.tcp, m))
 	}
 	return c, nil
 }
@@ -129,14 +134,14 @@ type Chains struct {
 func NewChains(cfg *config.Listener, m *Materials) (*Chains, error) {
 	chains := new(Chains)
 	for i := range cfg.FilterChains {
-		chain, err := NewChain(&cfg.FilterChains[i], cfg.Direction, m)
+		chain, err := NewChain(&cfg.FilterChains[i], cfg, m)
 		if err != nil {
 			return nil, fmt.Errorf("listener %s: %w", cfg.Name, err)
 		}
 		chains.list = append(chains.list, chain)
 	}
 	if cfg.DefaultFilterChain != nil {
-		chain, err := NewChain(cfg.DefaultFilterChain, cfg.Direction, m)
+		chain, err := NewChain(cfg.DefaultFilterChain, cfg, m)
 		if err != nil {
 			return nil, fmt.Errorf("listener %s: %w", cfg.Name, err)
 		}

@@ -13,6 +13,7 @@ import (
 	"github.com/sluiceproxy/sluice/internal/eventloop"
 	"github.com/sluiceproxy/sluice/internal/sock"
 	"github.com/sluiceproxy/sluice/listener"
+	"github.com/sluiceproxy/sluice/listener/policy"
 	"github.com/sluiceproxy/sluice/proxy/relay"
 )
 
@@ -50,6 +51,10 @@ type Connection struct {
 
 	chains     *Chains              // to choose from
 	inspection *listener.Inspection // nil: nobody looked
+
+	sourcePlace policy.SourcePlace
+	place       policy.Place // under the chain's connection_limit
+	logPolicy   string       // of rbac, that matched and only logs
 
 	peer        netip.AddrPort // of the socket
 	source      netip.AddrPort // the client: the peer, or what a PROXY header said
@@ -91,7 +96,7 @@ func (c *Connection) begin(a listener.Accepted, chains *Chains) {
 	c.state = opening
 	c.fds = relay.Sockets{a.FD, -1}
 	c.accepted = a.At
-	c.admitted = a.Refusal == listener.Admitted
+	c.admitted, c.sourcePlace = a.Refusal == listener.Admitted, a.Place
 	if !c.admitted {
 		c.refuse(a.Refusal)
 		return
@@ -106,7 +111,8 @@ func (c *Connection) begin(a listener.Accepted, chains *Chains) {
 	c.inspect()
 }
 
-// choose chooses the filter chain and goes on to the upstream.
+// choose chooses the filter chain and, if that permits it, goes on to the
+// upstream.
 func (c *Connection) choose(facts *listener.Facts) {
 	chain := c.chains.choose(c.listener.Match(facts))
 	if chain == nil {
@@ -117,8 +123,10 @@ func (c *Connection) choose(facts *listener.Facts) {
 	c.route = chain.route()
 	c.chain = chain
 	c.countBegin()
-	c.log(config.LogStart)
-	c.dial()
+	if c.permit() {
+		c.log(config.LogStart)
+		c.dial()
+	}
 }
 
 // refuse resets a connection that the listener did not let in.
@@ -130,6 +138,10 @@ func (c *Connection) refuse(why listener.Refusal) {
 		c.fail(accesslog.Overflow, 0)
 	case listener.ProcessFull:
 		c.shard().Inc(counters.GlobalCxOverflow)
+		c.fail(accesslog.Overflow, 0)
+	case listener.SourceFull:
+		c.shard().Inc(counters.SourceOverflow)
+		c.outcome.details = overSourceLimit
 		c.fail(accesslog.Overflow, 0)
 	case listener.NoOriginalDestination:
 		c.shard().Inc(counters.LoopGuard)
@@ -319,6 +331,8 @@ func (c *Connection) end() {
 		c.worker.around.Limits.Release(c.listener)
 		c.loop().AddLoad(-1)
 	}
+	c.sourcePlace.Release()
+	c.leaveGate()
 	c.countEnd()
 	c.log(config.LogEnd)
 }

@@ -43,6 +43,7 @@ func (c *Connection) fill(r *accesslog.Record) {
 		CloseReason:            o.reason,
 		Errno:                  sock.Name(o.errno),
 		TerminationDetails:     o.details,
+		RBACLogPolicy:          c.logPolicy,
 	}
 	if c.inspection != nil {
 		facts := &c.inspection.Facts

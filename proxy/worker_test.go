@@ -21,6 +21,7 @@ import (
 	"github.com/sluiceproxy/sluice/internal/stats"
 	"github.com/sluiceproxy/sluice/internal/testnet"
 	"github.com/sluiceproxy/sluice/listener"
+	"github.com/sluiceproxy/sluice/listener/policy"
 )
 
 // workbench is one worker on one loop, with an echo server behind its chain.
@@ -31,11 +32,20 @@ type workbench struct {
 	ln     *listener.Listener
 	chains *Chains
 	limits *listener.Limits
-	socket int // listens; accepted connections are served by hand
-	addr   netip.AddrPort
+
+	registry *stats.Registry
+	socket   int // listens; accepted connections are served by hand
+	addr     netip.AddrPort
 }
 
 func newWorkbench(t *testing.T) *workbench {
+	t.Helper()
+	return newWorkbenchOf(t, func(*config.Listener) {})
+}
+
+// newWorkbenchOf has change add to the listener, whose default chain leads to
+// the cluster app.
+func newWorkbenchOf(t *testing.T, change func(*config.Listener)) *workbench {
 	t.Helper()
 	echo := echoServer(t)
 	cfg := config.Default()
@@ -47,6 +57,7 @@ func newWorkbench(t *testing.T) *workbench {
 	chain := config.DefaultFilterChain()
 	chain.Name, chain.TCPProxy.Cluster = "to-app", "app"
 	ln.DefaultFilterChain = &chain
+	change(&ln)
 	cfg.Listeners = []config.Listener{ln}
 
 	registry := stats.NewRegistry()
@@ -69,11 +80,12 @@ func newWorkbench(t *testing.T) *workbench {
 	}
 	chains, err := NewChains(&cfg.Listeners[0], materials)
 	must(t, err)
-	limits := new(listener.Limits)
+	limits := &listener.Limits{Sources: policy.NewSources(1000)}
+	limits.Sources.SetMax(1000)
 	around := &Surroundings{
 		Guard: intercept.NewGuard(hosts), Limits: limits, Resets: registry.Relay(), Log: zap.NewNop(), Unmatched: unmatched,
 	}
-	w := &workbench{t: t, loop: loop, ln: table.Listeners()[0], chains: chains, limits: limits}
+	w := &workbench{t: t, loop: loop, ln: table.Listeners()[0], chains: chains, limits: limits, registry: registry}
 	w.worker = NewWorker(0, loop, around)
 	loop.Shard.Grow(registry.Cells())
 	w.socket, err = sock.Listen(netip.MustParseAddrPort("127.0.0.1:0"), sock.ListenOptions{})
@@ -93,7 +105,13 @@ func newWorkbench(t *testing.T) *workbench {
 // connect makes a client whose connection the worker serves with chains.
 func (w *workbench) connect(chains *Chains) net.Conn {
 	w.t.Helper()
-	client, err := net.Dial("tcp", w.addr.String())
+	return w.connectFrom("127.0.0.1", chains)
+}
+
+func (w *workbench) connectFrom(source string, chains *Chains) net.Conn {
+	w.t.Helper()
+	dialer := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(source)}}
+	client, err := dialer.Dial("tcp", w.addr.String())
 	must(w.t, err)
 	w.t.Cleanup(func() { client.Close() })
 	must(w.t, client.SetDeadline(time.Now().Add(10*time.Second)))
@@ -106,7 +124,8 @@ func (w *workbench) connect(chains *Chains) net.Conn {
 	})
 	w.loop.AddLoad(1)
 	w.loop.Do(func() {
-		accepted := listener.Accepted{FD: fd, Listener: w.ln, Peer: peer, Destination: w.addr, At: w.loop.Now()}
+		place, _ := w.limits.Sources.Take(peer.Addr())
+		accepted := listener.Accepted{FD: fd, Place: place, Listener: w.ln, Peer: peer, Destination: w.addr, At: w.loop.Now()}
 		w.worker.Serve(accepted, chains)
 	})
 	return client
@@ -139,11 +158,13 @@ func (w *workbench) live() (n int) {
 	return n
 }
 
-func (w *workbench) panics() (n uint64) {
+func (w *workbench) panics() uint64 { return w.counted(w.loop.Stats.Panics) }
+
+func (w *workbench) counted(c stats.Counter) (n uint64) {
 	w.loop.Do(func() {
-		sum := make([]uint64, 4096)
+		sum := make([]uint64, w.registry.Cells())
 		w.loop.Shard.AddTo(sum)
-		n = sum[w.loop.Stats.Panics]
+		n = sum[c]
 	})
 	return n
 }

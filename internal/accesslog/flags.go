@@ -91,9 +91,11 @@ const (
 	Overflow
 	Drained // drain
 	LoopGuard
-	NoOriginalDst    // it was missing where it must be there
-	SocketError      // for example ETIMEDOUT by keepalive; errno tells
-	InternalError    // a panic while handling the connection
+	NoOriginalDst // it was missing where it must be there
+	SocketError   // for example ETIMEDOUT by keepalive; errno tells
+	InternalError // a panic while handling the connection
+	RBACDenied
+	RateLimited      // by local_rate_limit
 	InspectionFailed // what a chain asks for could not be had from the first bytes; the termination details tell
 )
 
@@ -102,7 +104,7 @@ var closeReasonNames = [...]string{
 	IdleTimeout: "idle_timeout", HalfCloseTimeout: "half_close_timeout", MaxDuration: "max_duration",
 	NoFilterChain: "no_filter_chain", Overflow: "overflow", Drained: "drain", LoopGuard: "loop_guard",
 	NoOriginalDst: "no_original_dst", SocketError: "socket_error", InternalError: "internal_error",
-	InspectionFailed: "inspection_failed",
+	InspectionFailed: "inspection_failed", RBACDenied: "rbac_denied", RateLimited: "rate_limited",
 }
 
 // String gives the name that log lines show, or nothing for NotClosed.

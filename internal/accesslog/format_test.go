@@ -42,14 +42,14 @@ func TestLines(t *testing.T) {
 			`"upstream_local_address":"127.0.0.6:51000","upstream_locality":"us-west2/us-west2-a","requested_server_name":"a.example",` +
 			`"transport_protocol":"tls","application_protocol":"h2","bytes_received":1024,"bytes_sent":9007199254740992,"duration_ms":1500,` +
 			`"connect_ms":0,"connect_attempts":2,"response_flags":"DT","closed_by":"proxy","close_reason":"max_duration","errno":null,` +
-			`"upstream_transport_failure_reason":null,"engine":"splice","connection_termination_details":null,"access_log_type":"TcpConnectionEnd"}` + "\n"},
+			`"upstream_transport_failure_reason":null,"engine":"splice","connection_termination_details":null,"rbac_log_policy":null,"access_log_type":"TcpConnectionEnd"}` + "\n"},
 		{"json, refused", "json", refused(), `{"start_time":"2026-07-04T11:05:09.000Z","connection_id":43,"listener":"virtualOutbound","direction":null,` +
 			`"filter_chain":null,"downstream_remote_address":"10.4.0.9:40312","downstream_direct_remote_address":null,` +
 			`"downstream_local_address":null,"upstream_cluster":null,"upstream_host":null,` +
 			`"upstream_local_address":null,"upstream_locality":null,"requested_server_name":null,` +
 			`"transport_protocol":null,"application_protocol":null,"bytes_received":0,"bytes_sent":0,"duration_ms":0,` +
 			`"connect_ms":null,"connect_attempts":1,"response_flags":"UF,URX","closed_by":"proxy","close_reason":"connect_failed","errno":"ECONNREFUSED",` +
-			`"upstream_transport_failure_reason":"delayed connect error: 111","engine":null,"connection_termination_details":"no more endpoints","access_log_type":"TcpConnectionEnd"}` + "\n"},
+			`"upstream_transport_failure_reason":"delayed connect error: 111","engine":null,"connection_termination_details":"no more endpoints","rbac_log_policy":null,"access_log_type":"TcpConnectionEnd"}` + "\n"},
 		{"Istio's text", "text", ended(), `[2026-07-04T11:05:09.310Z] "- - -" 0 DT - - "-" 1024 9007199254740992 1500 - "-" "-" "-" "-" ` +
 			`"[fd00:4::12]:9080" outbound|9080||ratings 127.0.0.6:51000 10.96.7.1:9080 10.4.0.9:40312 a.example -` + "\n"},
 		{"Istio's text, refused", "text", refused(), `[2026-07-04T11:05:09.000Z] "- - -" 0 UF,URX - no_more_endpoints "delayed_connect_error:_111" 0 0 0 - "-" "-" "-" "-" ` +

@@ -92,6 +92,7 @@ func appendJSON(dst []byte, ev config.LogEvent, r *Record) []byte {
 	l.text("upstream_transport_failure_reason", r.UpstreamFailure)
 	l.text("engine", r.Engine)
 	l.text("connection_termination_details", r.TerminationDetails)
+	l.text("rbac_log_policy", r.RBACLogPolicy)
 	l.text("access_log_type", eventName(ev))
 	l.given("ja3", r.JA3)
 	l.given("ja4", r.JA4)

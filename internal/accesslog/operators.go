@@ -43,6 +43,7 @@ func operators() map[string]operator {
 		"APPLICATION_PROTOCOL":  textOp(func(r *Record) string { return r.ApplicationProtocol }),
 		"JA3":                   textOp(func(r *Record) string { return r.JA3 }),
 		"JA4":                   textOp(func(r *Record) string { return r.JA4 }),
+		"RBAC_LOG_POLICY":       textOp(func(r *Record) string { return r.RBACLogPolicy }),
 		"RESPONSE_FLAGS":        flagsOp(&flagNames),
 		"RESPONSE_FLAGS_LONG":   flagsOp(&flagLongNames),
 

@@ -42,6 +42,7 @@ type Record struct {
 	Flags              Flags
 	ClosedBy           ClosedBy
 	CloseReason        CloseReason
+	RBACLogPolicy      string // the first rbac policy with action log that matched; empty: none
 	TerminationDetails string // connection_termination_details
 	Errno              string // symbolic, for example ECONNRESET; empty: none
 	Engine             string // copy | splice; empty: no byte was moved

@@ -3,6 +3,7 @@ package daemon
 import (
 	"context"
 	"fmt"
+	"math"
 	"os"
 	"runtime"
 	"sync"
@@ -18,6 +19,7 @@ import (
 	"github.com/sluiceproxy/sluice/internal/eventloop"
 	"github.com/sluiceproxy/sluice/internal/stats"
 	"github.com/sluiceproxy/sluice/listener"
+	"github.com/sluiceproxy/sluice/listener/policy"
 	"github.com/sluiceproxy/sluice/proxy"
 )
 
@@ -98,6 +100,8 @@ func (d *Daemon) build(hosts *intercept.Hosts) error {
 	limits := new(listener.Limits)
 	limits.SetMax(d.cfg.Limits.MaxConnections)
 	limits.SetMaxPending(d.cfg.Limits.MaxPendingInspections)
+	limits.Sources = policy.NewSources(math.MaxInt) // as many as there are connections, which have limits of their own
+	limits.Sources.SetMax(d.cfg.Limits.MaxConnectionsPerSource)
 	d.around = &proxy.Surroundings{Guard: guard, Limits: limits, Resets: d.registry.Relay(), Inspections: d.registry.Inspection(), Log: d.log, Unmatched: unmatched}
 	for number, loop := range d.loops {
 		d.workers = append(d.workers, proxy.NewWorker(number, loop, d.around))

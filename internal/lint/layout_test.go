@@ -18,7 +18,7 @@ func layout() map[string][]string {
 		"intercept":       {"internal/sock"},
 		"intercept/rules": {"internal/sock"},
 
-		"listener":         with(loops, "config", "intercept", "listener/inspect"),
+		"listener":         with(loops, "config", "intercept", "listener/inspect", "listener/policy"),
 		"listener/inspect": {},
 		"listener/policy":  {"config"},
 
@@ -26,7 +26,7 @@ func layout() map[string][]string {
 		"outlier": {"config"},
 
 		"cluster":     with(loops, "config", "listener/inspect"),
-		"proxy":       with(loops, "config", "intercept", "listener", "cluster", "proxy/relay"),
+		"proxy":       with(loops, "config", "intercept", "listener", "listener/policy", "cluster", "proxy/relay"),
 		"proxy/relay": {"internal/eventloop", "internal/sock", "internal/stats"},
 
 		// Sees the daemon through a struct of functions, so that it serves
@@ -38,7 +38,7 @@ func layout() map[string][]string {
 		"internal/sock":      {},
 		"internal/stats":     {},
 
-		"internal/daemon": with(loops, "admin", "cluster", "config", "intercept", "listener", "proxy"),
+		"internal/daemon": with(loops, "admin", "cluster", "config", "intercept", "listener", "listener/policy", "proxy"),
 		"cmd/sluice":      {"config", "config/native", "configs", "intercept/rules", "internal/daemon"},
 
 		// Measures sluice as a user sees it, as a program; of its inside the

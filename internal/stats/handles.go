@@ -12,6 +12,7 @@ type Listener struct {
 	NoFilterChain    Counter
 	CxLength         Histogram
 	AcceptErrors     Counter
+	SourceOverflow   Counter // limits.max_connections_per_source
 	LoopGuard        Counter
 }
 
@@ -90,6 +91,7 @@ func (r *Registry) Listener(address string) Listener {
 		NoFilterChain:    envoy.counter("no_filter_chain_match", "Connections reset because no filter chain matched."),
 		CxLength:         envoy.histogram("downstream_cx_length_ms", "Duration of connections in milliseconds."),
 		AcceptErrors:     ours.counter("listener_accept_errors_total", "Failed calls of accept, for example for want of descriptors."),
+		SourceOverflow:   ours.counter("listener_source_overflow_total", "Connections refused by limits.max_connections_per_source."),
 		LoopGuard:        ours.counter("loop_guard_total", "Connections reset because they led back to this proxy."),
 	}
 }

@@ -30,6 +30,8 @@ var lintExceptions = []struct {
 			"envoy_cluster_upstream_cx_destroy_local", "envoy_cluster_upstream_cx_destroy_remote",
 			"envoy_cluster_upstream_cx_none_healthy", "envoy_cluster_upstream_cx_overflow",
 			"envoy_cluster_membership_change", "envoy_cluster_lb_healthy_panic",
+			"envoy_rbac_allowed", "envoy_rbac_denied", "envoy_rbac_shadow_allowed", "envoy_rbac_shadow_denied",
+			"envoy_connection_limit_limited_connections", "envoy_local_rate_limit_rate_limited",
 		},
 	},
 	{

@@ -1,6 +1,7 @@
 package stats
 
 import (
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -22,6 +23,7 @@ type fixture struct {
 const (
 	testCluster  = "outbound|9080||ratings.default.svc.cluster.local"
 	testListener = "0.0.0.0:15001"
+	testChain    = "virtualInbound/inbound|9080||"
 )
 
 func newFixture() *fixture {
@@ -35,6 +37,9 @@ func newFixture() *fixture {
 		loops:    []Loop{r.Loop(0), r.Loop(1)},
 		relay:    r.Relay(),
 	}
+	r.RBAC(testChain)
+	r.ConnectionLimit(testChain)
+	r.RateLimited(testChain)
 	f.shards = []*Shard{r.NewShard(), r.NewShard()}
 	return f
 }
@@ -260,4 +265,36 @@ func TestScrapeWhileCountingAndBuilding(t *testing.T) {
 	builder.Wait()
 	close(stop)
 	loop.Wait()
+}
+
+// TestPolicyNames: the names that Envoy's exporter makes of its statistics, by
+// taking the prefix out.
+func TestPolicyNames(t *testing.T) {
+	f := newFixture()
+	f.shards[0].Inc(f.registry.RBAC(testChain).ShadowDenied)
+	f.shards[1].Move(f.registry.ConnectionLimit(testChain).Active, 2)
+	f.shards[1].Inc(f.registry.ConnectionLimit(testChain).Limited)
+	f.shards[1].Inc(f.registry.RateLimited(testChain))
+	page := get(t, f.exporter(t).Prometheus(), "/stats/prometheus").Body.String()
+	stats := get(t, f.exporter(t).Stats(), "/stats").Body.String()
+	for _, line := range []string{
+		`envoy_rbac_shadow_denied{envoy_rbac_prefix="virtualInbound/inbound|9080||"} 1`,
+		`envoy_rbac_denied{envoy_rbac_prefix="virtualInbound/inbound|9080||"} 0`,
+		`envoy_connection_limit_active_connections{envoy_connection_limit_prefix="virtualInbound/inbound|9080||"} 2`,
+		`envoy_connection_limit_limited_connections{envoy_connection_limit_prefix="virtualInbound/inbound|9080||"} 1`,
+		`envoy_local_rate_limit_rate_limited{envoy_local_network_ratelimit_prefix="virtualInbound/inbound|9080||"} 1`,
+	} {
+		if !strings.Contains(page, "\n"+line+"\n") {
+			t.Errorf("the metrics lack %s", line)
+		}
+	}
+	for _, line := range []string{
+		"virtualInbound/inbound|9080||.rbac.shadow_denied: 1",
+		"connection_limit.virtualInbound/inbound|9080||.limited_connections: 1",
+		"local_rate_limit.virtualInbound/inbound|9080||.rate_limited: 1",
+	} {
+		if !strings.Contains("\n"+stats, "\n"+line+"\n") {
+			t.Errorf("/stats lacks %s", line)
+		}
+	}
 }
