@@ -3,6 +3,7 @@ package listener
 import (
 	"math"
 	"net/netip"
+	"runtime"
 	"sync"
 	"testing"
 
@@ -76,7 +77,7 @@ func TestSourceLimitUnderConcurrency(t *testing.T) {
 	for worker := range workers {
 		source := sources[worker%len(sources)]
 		all.Go(func() {
-			for range 2000 {
+			for range 20_000 {
 				place, refusal := limits.admitFrom(source, ln)
 				if refusal != Admitted {
 					continue
@@ -86,6 +87,9 @@ func TestSourceLimitUnderConcurrency(t *testing.T) {
 				if live[source] > perSource || live[sources[0]]+live[sources[1]] > listenerMax {
 					t.Errorf("live are %v", live)
 				}
+				mu.Unlock()
+				runtime.Gosched() // so that others find limits full
+				mu.Lock()
 				live[source]--
 				mu.Unlock()
 				limits.leave(ln, place)

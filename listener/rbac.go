@@ -17,6 +17,9 @@ func newNamers(cfg *config.Listener) (namers, config.Problems) {
 	var found namers
 	var problems config.Problems
 	look := func(ordinal int, path string, chain *config.FilterChain) {
+		if len(chain.RBAC) == 0 {
+			return
+		}
 		rbac, wrong := policy.Compile(path+".rbac", policy.FromConfig(chain))
 		problems = append(problems, wrong...)
 		if !rbac.NeedsServerName() {

@@ -3,7 +3,6 @@ package test
 import (
 	"fmt"
 	"net/http"
-	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -89,16 +88,7 @@ func TestBookinfo(t *testing.T) {
 	serveGreeting(w, w.pod, "0.0.0.0:9080", "0.0.0.0:9999")
 	serveGreeting(w, w.remote, "0.0.0.0:9080", "0.0.0.0:9999")
 	w.applyRules(redirect)
-	text, err := os.ReadFile("../configs/bookinfo-reviews.yaml")
-	if err != nil {
-		t.Fatal(err)
-	}
-	const logs = "- path: /dev/stdout\n  format: json\n"
-	if !strings.Contains(string(text), logs) {
-		t.Fatalf("the example does not log to /dev/stdout any more")
-	}
-	s := startSidecar(w, strings.Replace(string(text), logs, "- path: $LOG\n  format: json\n  flush_interval: 1ms\n", 1)+
-		quickDrain, asSidecar(redirect))
+	s := startSidecar(w, exampleText(w, "bookinfo-reviews.yaml")+quickDrain, asSidecar(redirect))
 	const ratings = "outbound|9080||ratings.default.svc.cluster.local"
 	for _, tc := range []struct {
 		name            string

@@ -37,6 +37,8 @@ type record struct {
 	JA4             string `json:"ja4"`
 	ProxyAuthority  string `json:"proxy_protocol_authority"`
 	ProxyUniqueID   string `json:"proxy_protocol_unique_id"`
+	Details         string `json:"connection_termination_details"`
+	LogPolicy       string `json:"rbac_log_policy"`
 }
 
 // records reads the access log. A line that is still being written does not
