@@ -89,7 +89,8 @@ func (c *Connection) Authorized(rbac *policy.RBAC) (allowed bool, details string
 // connections were reset. Connections that have no chain yet are not asked:
 // they will be, by the chains that they were accepted with.
 //
-// It asks all connections in one go, some hundred nanoseconds each.
+// It asks all connections of the loop in one go: on a busy machine 1 µs each
+// with one policy, 15 µs with a hundred (BenchmarkDecide).
 func (w *Worker) ResetDenied(replaced map[*Chain]*policy.RBAC) int {
 	reset := 0
 	w.each(func(c *Connection) {
