@@ -26,6 +26,7 @@ func layout() map[string][]string {
 		"outlier": {"config"},
 
 		"cluster":     with(loops, "config", "listener/inspect"),
+		"cluster/dns": {"config"},
 		"proxy":       with(loops, "config", "intercept", "listener", "listener/policy", "cluster", "proxy/relay"),
 		"proxy/relay": {"internal/eventloop", "internal/sock", "internal/stats"},
 
@@ -101,6 +102,7 @@ func fences() []fence {
 		{"github.com/prometheus", []string{"internal/stats"}, "counting must not cost what a metrics library costs"},
 		{"google.golang.org/protobuf", []string{"internal/stats"}, "it comes with Prometheus's model only"},
 		{"github.com/gaissmai/bart", []string{"listener"}, "longest-prefix tables belong to the filter chain index"},
+		{"github.com/miekg/dns", []string{"cluster/dns"}, "names become addresses in one place"},
 		{"github.com/HdrHistogram/hdrhistogram-go", []string{"bench/load"}, "the daemon's histograms are internal/stats'"},
 		{"github.com/schollz/progressbar", []string{"cmd/sluicebench"}, "only people look at progress"},
 		{"golang.org/x/term", []string{"cmd/sluicebench"}, "only people look at progress"},
