@@ -31,6 +31,18 @@ func (s *schedule) turn() uint64 { return s.cursor.Add(1) - 1 }
 // at is the member whose turn it is.
 func (s *schedule) at(turn uint64) int32 { return s.slots[turn%uint64(len(s.slots))] }
 
+// shares are the parts of all turns that members have, in percent.
+func (s *schedule) shares(members int) []float64 {
+	list := make([]float64, members)
+	for _, member := range s.slots {
+		list[member]++
+	}
+	for i := range list {
+		list[i] *= 100 / float64(len(s.slots))
+	}
+	return list
+}
+
 // newSchedule makes a schedule for members 0 to len(weights)-1. A weight of 0
 // gets no turn. It begins at a random turn: many sidecars that start with the
 // same configuration must not begin with the same endpoint.

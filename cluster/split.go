@@ -10,6 +10,7 @@ import (
 // (tcp_proxy.weighted_clusters). It is immutable and safe for all loops.
 type Split struct {
 	schedule *schedule
+	members  int
 }
 
 // NewSplit makes a split by the weights of shares.
@@ -22,9 +23,12 @@ func NewSplit(shares []config.WeightedCluster) (*Split, error) {
 	if err != nil {
 		return nil, fmt.Errorf("weighted clusters: %w", err)
 	}
-	return &Split{schedule}, nil
+	return &Split{schedule, len(shares)}, nil
 }
 
 // Pick is the place, among the shares, of the next connection's cluster. Shares
 // are exact over all loops.
 func (s *Split) Pick() int { return int(s.schedule.at(s.schedule.turn())) }
+
+// Shares is what each place gets of the connections, in percent.
+func (s *Split) Shares() []float64 { return s.schedule.shares(s.members) }
