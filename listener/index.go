@@ -34,8 +34,8 @@ type Index struct {
 }
 
 // level is a criterion; their order is the order of matching. A further
-// criterion takes its place here, with a case in Match, builder.constrains
-// and builder.table.
+// criterion takes its place here, with a case in walk, known, builder.constrains,
+// builder.table, Facts.value and named.
 type level uint8
 
 const (
@@ -93,9 +93,12 @@ func NewIndex(chains []config.FilterChain, hasDefault bool) (*Index, config.Prob
 // Match is the ordinal of the chain that takes the connection, or NoMatch.
 func (x *Index) Match(f *Facts) int { return x.from(x.root, f) }
 
-// from goes on with a search.
-func (x *Index) from(at ref, f *Facts) int {
-	for at.level != decided {
+// from goes on with a search to its end.
+func (x *Index) from(at ref, f *Facts) int { return int(x.walk(at, f, decided).index) }
+
+// walk goes on with a search until it has passed all levels before end.
+func (x *Index) walk(at ref, f *Facts, end level) ref {
+	for at.level < end {
 		switch at.level {
 		case destinationPort:
 			at = x.ports[at.index].find(f.Destination.Port())
@@ -117,5 +120,5 @@ func (x *Index) from(at ref, f *Facts) int {
 			at = x.ports[at.index].find(f.Source.Port())
 		}
 	}
-	return int(at.index)
+	return at
 }

@@ -14,22 +14,30 @@ import (
 // Envoy's documentation of FilterChainMatch
 // (api/envoy/config/listener/v3/listener_components.proto): of the criteria in
 // their order, each leaves only the chains with the most specific value that
-// matches. It returns every chain that is left.
-func referenceMatch(chains []config.FilterChain, f *Facts) []int {
+// matches. It returns every chain that is left, after each criterion.
+func referenceSteps(chains []config.FilterChain, f *Facts) [decided][]int {
 	left := make([]int, len(chains))
 	for i := range left {
 		left[i] = i
 	}
 	match := func(i int) *config.Match { return &chains[i].Match }
-	left = best(left, func(i int) int { return portRank(listed(match(i).DestinationPort), f.Destination.Port()) })
-	left = best(left, func(i int) int { return prefixRank(match(i).PrefixRanges, f.Destination.Addr()) })
-	left = best(left, func(i int) int { return nameRank(match(i).ServerNames, strings.ToLower(f.ServerName)) })
-	left = best(left, func(i int) int { return transportRank(match(i).TransportProtocol, f.TransportProtocol) })
-	left = best(left, func(i int) int { return protocolRank(match(i).ApplicationProtocols, f.ApplicationProtocols) })
-	left = best(left, func(i int) int { return prefixRank(match(i).DirectSourcePrefixRanges, f.DirectSource) })
-	left = best(left, func(i int) int { return typeRank(match(i).SourceType, f) })
-	left = best(left, func(i int) int { return prefixRank(match(i).SourcePrefixRanges, f.Source.Addr()) })
-	return best(left, func(i int) int { return portRank(match(i).SourcePorts, f.Source.Port()) })
+	ranks := [decided]func(i int) int{
+		func(i int) int { return portRank(listed(match(i).DestinationPort), f.Destination.Port()) },
+		func(i int) int { return prefixRank(match(i).PrefixRanges, f.Destination.Addr()) },
+		func(i int) int { return nameRank(match(i).ServerNames, strings.ToLower(f.ServerName)) },
+		func(i int) int { return transportRank(match(i).TransportProtocol, f.TransportProtocol) },
+		func(i int) int { return protocolRank(match(i).ApplicationProtocols, f.ApplicationProtocols) },
+		func(i int) int { return prefixRank(match(i).DirectSourcePrefixRanges, f.DirectSource) },
+		func(i int) int { return typeRank(match(i).SourceType, f) },
+		func(i int) int { return prefixRank(match(i).SourcePrefixRanges, f.Source.Addr()) },
+		func(i int) int { return portRank(match(i).SourcePorts, f.Source.Port()) },
+	}
+	var steps [decided][]int
+	for at, rank := range ranks {
+		left = best(left, rank)
+		steps[at] = left
+	}
+	return steps
 }
 
 // best keeps the chains of the highest rank; a negative rank is no match.
@@ -268,10 +276,12 @@ func check(t *testing.T, u universe) (matched int) {
 		}
 	}
 	x := mustIndex(t, chains)
+	tracer := newTracer(x)
 	for range 200 {
 		f := u.facts()
 		want := NoMatch
-		if left := referenceMatch(chains, &f); len(left) == 1 {
+		steps := referenceSteps(chains, &f)
+		if left := steps[decided-1]; len(left) == 1 {
 			want = left[0]
 			matched++
 		} else if len(left) > 1 {
@@ -281,8 +291,33 @@ func check(t *testing.T, u universe) (matched int) {
 			t.Fatalf("chain %d, want %d, for %+v among %+v", got, want, f, chains)
 		}
 		checkNeeds(t, u, x, f)
+		checkTrace(t, tracer, &f, steps)
 	}
 	return matched
+}
+
+// checkTrace wants each step of a search to leave what the reference leaves, and
+// to end where Match does.
+func checkTrace(t *testing.T, tracer *tracer, f *Facts, want [decided][]int) {
+	t.Helper()
+	got, steps := tracer.trace(f)
+	if match := tracer.index.Match(f); got != match {
+		t.Fatalf("the trace of %+v ends at %d, and Match at %d", f, got, match)
+	}
+	count := len(tracer.index.chains)
+	for _, s := range steps {
+		at := destinationPort
+		for at.String() != s.Criterion {
+			at++
+		}
+		if !slices.Equal(s.Remaining, want[at]) {
+			t.Fatalf("%s leaves %v of %+v, want %v, among %+v", s.Criterion, s.Remaining, f, want[at], tracer.index.chains)
+		}
+		if len(s.Remaining)+len(s.Excluded) != count {
+			t.Fatalf("%s leaves %v and excludes %v of %d", s.Criterion, s.Remaining, s.Excluded, count)
+		}
+		count = len(s.Remaining)
+	}
 }
 
 // checkNeeds answers what is not needed in many ways: nothing may change.

@@ -32,6 +32,18 @@ type Listener struct {
 // Match chooses the filter chain: its place in the configuration, or NoMatch.
 func (l *Listener) Match(f *Facts) int { return l.index.Match(f) }
 
+// Needs tells which answers of inspection can still change which chain takes a
+// connection; see Index.Needs.
+func (l *Listener) Needs(f *Facts) Needs { return l.index.Needs(f) }
+
+// Trace is Match step by step, for people: it takes as long as to build the
+// listener's index.
+func (l *Listener) Trace(f *Facts) (chain int, steps []Step) { return newTracer(l.index).trace(f) }
+
+// Fitting are the chains each of whose criteria the connection meets, taken by
+// itself. Match may choose none of them.
+func (l *Listener) Fitting(f *Facts) []int { return l.index.fitting(f) }
+
 // Active is how many connections the listener carries now.
 func (l *Listener) Active() int64 { return l.active.Load() }
 
