@@ -58,6 +58,39 @@ func (l *Listener) Inspect(f Facts) *Inspection {
 	return &Inspection{Facts: f, listener: l, proxied: !l.filters.proxy, helloed: !l.filters.tls, asked: !l.filters.http}
 }
 
+// Skip leaves filters out whose answers are in Facts already, because somebody
+// says so.
+func (i *Inspection) Skip(filters ...config.ListenerFilter) {
+	for _, f := range filters {
+		*i.through(f) = true
+	}
+}
+
+// Through says whether a filter of the listener has nothing more to look for.
+func (i *Inspection) Through(f config.ListenerFilter) bool { return *i.through(f) }
+
+func (i *Inspection) through(f config.ListenerFilter) *bool {
+	switch f {
+	case config.FilterProxyProtocol:
+		return &i.proxied
+	case config.FilterTLS:
+		return &i.helloed
+	default:
+		return &i.asked
+	}
+}
+
+// Waits is the filter that Look wants more bytes for.
+func (i *Inspection) Waits() config.ListenerFilter {
+	switch {
+	case !i.proxied:
+		return config.FilterProxyProtocol
+	case !i.helloed:
+		return config.FilterTLS
+	}
+	return config.FilterHTTP
+}
+
 // Look sees all bytes from the stream's beginning that have come so far; ended
 // says that no more will. It keeps none of them.
 func (i *Inspection) Look(stream []byte, ended bool, scratch *Scratch) Progress {

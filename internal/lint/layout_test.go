@@ -22,6 +22,9 @@ func layout() map[string][]string {
 		"listener/inspect": {},
 		"listener/policy":  {"config"},
 
+		// The daemon's way of a connection, in words and without sockets.
+		"listener/explain": {"cluster", "config", "internal/accesslog", "internal/stats", "listener", "listener/policy"},
+
 		// Has no clock and no goroutine: its owner says what the time is.
 		"outlier": {"config"},
 
@@ -40,7 +43,7 @@ func layout() map[string][]string {
 		"internal/stats":     {},
 
 		"internal/daemon": with(loops, "admin", "cluster", "config", "intercept", "listener", "listener/policy", "proxy"),
-		"cmd/sluice":      {"config", "config/native", "configs", "intercept/rules", "internal/daemon"},
+		"cmd/sluice":      {"config", "config/native", "configs", "intercept/rules", "internal/daemon", "listener/explain"},
 
 		// Measures sluice as a user sees it, as a program; of its inside the
 		// load generator uses only what makes event loops.

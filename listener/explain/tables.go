@@ -1,0 +1,58 @@
+package explain
+
+import (
+	"fmt"
+
+	"github.com/sluiceproxy/sluice/cluster"
+	"github.com/sluiceproxy/sluice/config"
+	"github.com/sluiceproxy/sluice/internal/stats"
+	"github.com/sluiceproxy/sluice/listener"
+	"github.com/sluiceproxy/sluice/listener/policy"
+)
+
+// Options are what the tables need besides the configuration.
+type Options struct {
+	// RBAC is what a filter chain's rbac is compiled to; nil: it has none. A nil
+	// function: no chain has one.
+	RBAC func(*config.FilterChain) *policy.RBAC
+}
+
+// Tables are a configuration as the daemon serves it.
+type Tables struct {
+	options   Options
+	listeners *listener.Table
+	clusters  map[string]*cluster.Cluster
+}
+
+// NewTables makes the tables of a validated configuration. It binds nothing.
+func NewTables(cfg *config.Config, options Options) (*Tables, error) {
+	registry := stats.NewRegistry()
+	t := &Tables{options: options, clusters: make(map[string]*cluster.Cluster)}
+	for i := range cfg.Clusters {
+		c, err := cluster.New(&cfg.Clusters[i], registry.Cluster(cfg.Clusters[i].Name))
+		if err != nil {
+			return nil, fmt.Errorf("making the tables of clusters[%d]: %w", i, err)
+		}
+		t.clusters[c.Name] = c
+	}
+	var problems config.Problems
+	if t.listeners, problems = listener.NewTable(cfg.Listeners, registry); len(problems) > 0 {
+		return nil, problems
+	}
+	return t, nil
+}
+
+// Explain answers a question. An error is a *QuestionError.
+func (t *Tables) Explain(q Question) (*Answer, error) {
+	if err := q.check(); err != nil {
+		return nil, err
+	}
+	ln, err := t.listener(q.Listener)
+	if err != nil {
+		return nil, err
+	}
+	w := &walk{tables: t, question: &q, listener: ln}
+	w.answer.Detected.Inspection = Done
+	w.run()
+	return w.finish(), nil
+}
