@@ -13,7 +13,7 @@ import (
 	"testing"
 )
 
-var update = flag.Bool("update", false, "write the golden files of iptables print")
+var update = flag.Bool("update", false, "rewrite the golden files")
 
 type iptablesResult struct {
 	stdout string

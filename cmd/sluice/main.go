@@ -68,24 +68,13 @@ func newRootCommand(env *env) *cobra.Command {
 	root.AddCommand(
 		newRunCommand(env),
 		newValidateCommand(env),
-		newExplainCommand(),
+		newExplainCommand(env),
 		newIptablesCommand(env),
 		newSchemaCommand(env),
 		newWaitCommand(env),
 		newVersionCommand(env.stdout),
 	)
 	return root
-}
-
-func newExplainCommand() *cobra.Command {
-	return &cobra.Command{
-		Use:                "explain",
-		Short:              "Tell where a connection would go, and why (not supported yet)",
-		DisableFlagParsing: true,
-		RunE: func(*cobra.Command, []string) error {
-			return errors.New("explain is not supported yet; the access log tells of each connection where it went and why")
-		},
-	}
 }
 
 func newVersionCommand(out io.Writer) *cobra.Command {
