@@ -184,7 +184,7 @@ func name(l *listener.Listener, match int) string {
 func TestAgreesWithTheDaemon(t *testing.T) {
 	seen := make(map[string]int)
 	samples := hellos(t)
-	for seed := range uint64(400) {
+	for seed := range uint64(150) {
 		u := &universe{rand.New(rand.NewPCG(seed, 4)), samples}
 		tables := u.tables(t)
 		l := tables.listeners.Listeners()[0]
@@ -201,7 +201,7 @@ func TestAgreesWithTheDaemon(t *testing.T) {
 		}
 	}
 	for _, kind := range []string{"done forward", "done close", "need_more forward", "need_more close", "error close"} {
-		if seen[kind] < 100 {
+		if seen[kind] < 50 {
 			t.Errorf("%d answers are %s: the test proves little", seen[kind], kind)
 		}
 	}
