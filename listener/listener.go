@@ -33,8 +33,8 @@ type Listener struct {
 func (l *Listener) Match(f *Facts) int { return l.index.Match(f) }
 
 // Needs tells which answers of inspection can still change which chain takes a
-// connection; see Index.Needs.
-func (l *Listener) Needs(f *Facts) Needs { return l.index.Needs(f) }
+// connection, or whether that chain's rbac lets it through; see Index.Needs.
+func (l *Listener) Needs(f *Facts) Needs { return l.needs(f) }
 
 // Trace is Match step by step, for people: it takes as long as to build the
 // listener's index.

@@ -91,7 +91,7 @@ func (f *explainFlags) tables(env *env) (*explain.Tables, error) {
 		fmt.Fprintln(env.stderr, err)
 		return nil, &exitError{code: exitFailure}
 	}
-	return explain.NewTables(loaded.Config, explain.Options{})
+	return explain.NewTables(loaded.Config)
 }
 
 func write(to io.Writer, answer *explain.Answer, output string) error {

@@ -85,7 +85,7 @@ func (u *universe) tables(t *testing.T) *Tables {
 	c.Name, c.Type = "c", config.ClusterOriginalDst
 	cfg.Listeners, cfg.Clusters = []config.Listener{u.listener()}, []config.Cluster{c}
 	config.Normalize(&cfg)
-	tables, err := NewTables(&cfg, Options{})
+	tables, err := NewTables(&cfg)
 	if err != nil {
 		t.Fatal(err)
 	}

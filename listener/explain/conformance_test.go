@@ -50,7 +50,7 @@ func load(listener object) (*Tables, error) {
 	if err != nil {
 		return nil, err
 	}
-	return NewTables(loaded.Config, Options{})
+	return NewTables(loaded.Config)
 }
 
 func mustLoad(t *testing.T, listener object) *Tables {

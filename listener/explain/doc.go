@@ -3,7 +3,7 @@
 // filter chain, rbac, cluster and endpoints. It asks the same code as the loops
 // and only adds the words.
 //
-//	tables, err := explain.NewTables(cfg, explain.Options{})
+//	tables, err := explain.NewTables(cfg)
 //	answer, err := tables.Explain(explain.Question{Listener: "virtualInbound", ...})
 //	fmt.Print(answer.Text())
 //

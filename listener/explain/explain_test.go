@@ -10,7 +10,6 @@ import (
 
 	"github.com/sluiceproxy/sluice/config"
 	"github.com/sluiceproxy/sluice/config/native"
-	"github.com/sluiceproxy/sluice/listener/policy"
 )
 
 // inbound has a chain for each way that an answer can end.
@@ -41,13 +40,13 @@ clusters:
 - {name: empty, type: static}
 `
 
-func inboundTables(t *testing.T, options Options) *Tables {
+func inboundTables(t *testing.T) *Tables {
 	t.Helper()
 	loaded, err := native.Parse("inbound.yaml", []byte(inbound), native.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	tables, err := NewTables(loaded.Config, options)
+	tables, err := NewTables(loaded.Config)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -77,7 +76,7 @@ func (q Question) with(change func(*Question)) Question {
 }
 
 func TestExplain(t *testing.T) {
-	tables := inboundTables(t, Options{})
+	tables := inboundTables(t)
 	named := from("in", "10.0.0.7:443").with(func(q *Question) { q.ServerName = "A.Example" })
 	for _, c := range []answerCase{
 		{name: "forward", question: from("in", "10.0.0.8:80"), listener: "in", verdict: Forward, chain: "plain", cluster: "weighted",
@@ -149,7 +148,7 @@ func TestTimedOut(t *testing.T) {
 }
 
 func TestShares(t *testing.T) {
-	a, err := inboundTables(t, Options{}).Explain(from("in", "10.0.0.8:81"))
+	a, err := inboundTables(t).Explain(from("in", "10.0.0.8:81"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -165,33 +164,44 @@ func TestShares(t *testing.T) {
 	}
 }
 
+type rbacCase struct {
+	name    string
+	rules   string // YAML
+	payload string
+	verdict Verdict
+	reason  string // begins with
+	step    string // one has this
+}
+
 func TestRBAC(t *testing.T) {
-	compile := func(rules ...policy.Rules) Options {
-		rbac, problems := policy.Compile("rbac", rules)
-		if len(problems) > 0 {
-			t.Fatal(problems)
-		}
-		return Options{RBAC: func(*config.FilterChain) *policy.RBAC { return rbac }}
-	}
-	sources := []netip.Prefix{netip.MustParsePrefix("10.0.0.9/32")}
-	for _, c := range []struct {
-		name, reason, step string
-		options            Options
-		verdict            Verdict
-	}{
-		{"allowed", "filter chain plain", `rbac: allowed by policy "friends"`,
-			compile(policy.Rules{Action: policy.Allow, Policies: []policy.Policy{{Name: "friends", SourceIPs: sources}}}), Forward},
-		{"denied", "rbac_denied: rbac_access_denied_matched_policy[foes]", `rbac deny policy "foes": matches`,
-			compile(policy.Rules{Action: policy.Deny, Policies: []policy.Policy{{Name: "foes", SourceIPs: sources}}}), Close},
-		{"a name that nobody looked for", "rbac_denied: ", "server_names asks is not known",
-			compile(policy.Rules{Action: policy.Deny, Policies: []policy.Policy{{Name: "names", ServerNames: []string{"*.bad"}}}}), Close},
+	const bad = `[{action: deny, policies: [{name: names, server_names: ["*.bad"]}]}]`
+	for _, c := range []rbacCase{
+		{"allowed", `{action: allow, policies: [{name: friends, source_ips: [10.0.0.9/32]}]}`, "", Forward,
+			"filter chain chain-0", `rbac: allowed by policy "friends"`},
+		{"denied", `{action: deny, policies: [{name: foes, source_ips: [10.0.0.9/32]}]}`, "", Close,
+			"rbac_denied: rbac_access_denied_matched_policy[foes]", `rbac deny policy "foes": matches`},
+		{"nobody allows", `{action: allow, policies: [{name: others, not_source_ips: [10.0.0.9/32]}]}`, "", Close,
+			"rbac_denied: rbac_access_denied_matched_policy[none]", "because of not_source_ips"},
+		{"only rbac asks for the name", bad, "", Close, "rbac_denied: ", "ask for server_names"},
+		{"no name, as it is not TLS", bad, "GET /", Forward, "filter chain", "tls_inspector: not TLS"},
+		{"a name that cannot be read", bad, "\x16\x03\x01\x00\x05\x01\x00\x00\x01\x03", Close, "rbac_denied: ", "server_names asks is not known"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			a, err := inboundTables(t, c.options).Explain(from("in", "10.0.0.8:80"))
+			text := strings.ReplaceAll(inbound, "{name: plain, match: {destination_port: 80},", "{match: {destination_port: 80}, rbac: "+c.rules+",")
+			text = strings.Replace(text, "interception_mode: redirect", "interception_mode: redirect\n  listener_filters: [tls_inspector]", 1)
+			loaded, err := native.Parse("rbac.yaml", []byte(text), native.Options{})
 			if err != nil {
 				t.Fatal(err)
 			}
-			if a.Verdict != c.verdict || !strings.HasPrefix(a.Reason, c.reason) || a.FilterChain != "plain" {
+			tables, err := NewTables(loaded.Config)
+			if err != nil {
+				t.Fatal(err)
+			}
+			a, err := tables.Explain(from("in", "10.0.0.8:80").with(func(q *Question) { q.Payload = []byte(c.payload) }))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if a.Verdict != c.verdict || !strings.HasPrefix(a.Reason, c.reason) || a.FilterChain != "chain-0" {
 				t.Errorf("%s: %s, chain %s", a.Verdict, a.Reason, a.FilterChain)
 			}
 			if !strings.Contains(a.Text(), c.step) {
@@ -202,7 +212,7 @@ func TestRBAC(t *testing.T) {
 }
 
 func TestQuestionErrors(t *testing.T) {
-	tables := inboundTables(t, Options{})
+	tables := inboundTables(t)
 	for part, q := range map[string]Question{
 		"listener": from("out", "10.0.0.8:80"),
 		"sni":      from("in", "10.0.0.8:80").with(func(q *Question) { q.ServerName, q.TransportProtocol = "a", config.TransportRawBuffer }),
@@ -219,7 +229,7 @@ func TestQuestionErrors(t *testing.T) {
 // nor fill the screen.
 func TestClientTextIsTame(t *testing.T) {
 	q := from("in", "10.0.0.7:443").with(func(q *Question) { q.ServerName = "x\nverdict  forward\x1b[2J" + strings.Repeat("a", 70000) })
-	a, err := inboundTables(t, Options{}).Explain(q)
+	a, err := inboundTables(t).Explain(q)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -236,7 +246,7 @@ func TestClientTextIsTame(t *testing.T) {
 // TestKeys holds the JSON to the names that other programs rely on; what is
 // unknown is empty, never missing.
 func TestKeys(t *testing.T) {
-	a, err := inboundTables(t, Options{}).Explain(from("in", "10.0.0.8:83"))
+	a, err := inboundTables(t).Explain(from("in", "10.0.0.8:83"))
 	if err != nil {
 		t.Fatal(err)
 	}

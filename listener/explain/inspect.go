@@ -81,7 +81,6 @@ func (w *walk) report(in *listener.Inspection, pending []config.ListenerFilter, 
 		case config.FilterProxyProtocol:
 			w.tell("proxy_protocol: %s", header(in))
 		case config.FilterTLS:
-			w.looked = true
 			hello := in.Facts
 			if hello.TransportProtocol == config.TransportRawBuffer {
 				hello.ApplicationProtocols = nil // they are http_inspector's
@@ -136,7 +135,7 @@ func (w *walk) asks(in *listener.Inspection, waits config.ListenerFilter) string
 
 // take keeps what the inspection found.
 func (w *walk) take(in *listener.Inspection) {
-	w.facts = in.Facts
+	w.facts, w.looked = in.Facts, w.looked || in.NameKnown
 	d := &w.answer.Detected
 	d.PayloadOffset = in.Header
 	if in.Version != 0 {

@@ -8,37 +8,7 @@ import (
 	"github.com/sluiceproxy/sluice/cluster"
 	"github.com/sluiceproxy/sluice/config"
 	"github.com/sluiceproxy/sluice/internal/accesslog"
-	"github.com/sluiceproxy/sluice/listener/policy"
 )
-
-// rbacDenied is the close_reason of connections that rbac refuses.
-const rbacDenied = "rbac_denied"
-
-// admits asks the chain's rbac.
-func (w *walk) admits(chain *config.FilterChain) bool {
-	if w.tables.options.RBAC == nil {
-		return true
-	}
-	rbac := w.tables.options.RBAC(chain)
-	if rbac == nil {
-		return true
-	}
-	facts := policy.Facts{
-		Source:            w.facts.Source.Addr(),
-		DirectSource:      w.facts.DirectSource,
-		Destination:       w.facts.Destination,
-		ServerName:        w.facts.ServerName,
-		ServerNameUnknown: !w.looked,
-	}
-	for _, line := range rbac.Explain(&facts) {
-		w.tell("%s", line)
-	}
-	decision := rbac.Decide(&facts)
-	if !decision.Allowed {
-		w.close(rbacDenied, "", decision.Details)
-	}
-	return decision.Allowed
-}
 
 // route tells the clusters and their endpoints.
 func (w *walk) route(to *config.TCPProxy) {

@@ -7,27 +7,18 @@ import (
 	"github.com/sluiceproxy/sluice/config"
 	"github.com/sluiceproxy/sluice/internal/stats"
 	"github.com/sluiceproxy/sluice/listener"
-	"github.com/sluiceproxy/sluice/listener/policy"
 )
-
-// Options are what the tables need besides the configuration.
-type Options struct {
-	// RBAC is what a filter chain's rbac is compiled to; nil: it has none. A nil
-	// function: no chain has one.
-	RBAC func(*config.FilterChain) *policy.RBAC
-}
 
 // Tables are a configuration as the daemon serves it.
 type Tables struct {
-	options   Options
 	listeners *listener.Table
 	clusters  map[string]*cluster.Cluster
 }
 
 // NewTables makes the tables of a validated configuration. It binds nothing.
-func NewTables(cfg *config.Config, options Options) (*Tables, error) {
+func NewTables(cfg *config.Config) (*Tables, error) {
 	registry := stats.NewRegistry()
-	t := &Tables{options: options, clusters: make(map[string]*cluster.Cluster)}
+	t := &Tables{clusters: make(map[string]*cluster.Cluster)}
 	for i := range cfg.Clusters {
 		c, err := cluster.New(&cfg.Clusters[i], registry.Cluster(cfg.Clusters[i].Name))
 		if err != nil {

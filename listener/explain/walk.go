@@ -36,7 +36,7 @@ func (w *walk) run() {
 		return
 	}
 	w.answer.FilterChain = chain.Name
-	if w.admits(chain) {
+	if w.permits(chain) {
 		w.route(&chain.TCPProxy)
 	}
 }
