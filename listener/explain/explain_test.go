@@ -94,6 +94,8 @@ func TestExplain(t *testing.T) {
 		{name: "handed over", question: named, listener: "names", verdict: Close, flags: "NR", inspect: Done,
 			reason: "no_filter_chain: no filter chain takes it, and there is no default_filter_chain; all would fit, but",
 			step:   "hands over to names, whose address is 10.0.0.7:443"},
+		{name: "IPv4 in IPv6 form", question: from("in", "[::ffff:10.0.0.7]:443").with(func(q *Question) { q.TransportProtocol = config.TransportRawBuffer }),
+			listener: "names", verdict: Forward, chain: "all", cluster: "weighted", reason: "filter chain all", inspect: Done, step: "hands over to names"},
 		{name: "waits for ever", question: from("in", "10.0.0.7:443"), listener: "names", verdict: Close,
 			reason: "inspection_failed: proxy_protocol waits", inspect: NeedMore, step: "proxy_protocol: needs more than 0 bytes"},
 		{name: "waits for ever for a ClientHello", listener: "names", verdict: Close, inspect: NeedMore,

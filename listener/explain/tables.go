@@ -42,6 +42,8 @@ func (t *Tables) Explain(q Question) (*Answer, error) {
 	if err != nil {
 		return nil, err
 	}
+	// As sockets tell them, and as the tables have them.
+	q.Destination, q.Source = unmapped(q.Destination), unmapped(q.Source)
 	w := &walk{tables: t, question: &q, listener: ln}
 	w.answer.Detected.Inspection = Done
 	w.run()

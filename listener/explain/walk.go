@@ -145,8 +145,11 @@ func addrPort(a netip.AddrPort) string {
 	if !a.IsValid() {
 		return ""
 	}
-	return netip.AddrPortFrom(a.Addr().Unmap(), a.Port()).String()
+	return unmapped(a).String()
 }
+
+// unmapped takes an IPv4 address in IPv6 form for IPv4.
+func unmapped(a netip.AddrPort) netip.AddrPort { return netip.AddrPortFrom(a.Addr().Unmap(), a.Port()) }
 
 func addr(a netip.Addr) string {
 	if !a.IsValid() {
