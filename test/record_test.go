@@ -24,6 +24,9 @@ type record struct {
 	Cluster         string `json:"upstream_cluster"`
 	UpstreamHost    string `json:"upstream_host"`
 	UpstreamLocal   string `json:"upstream_local_address"`
+	ServerName      string `json:"requested_server_name"`
+	Transport       string `json:"transport_protocol"`
+	Application     string `json:"application_protocol"`
 	BytesReceived   int64  `json:"bytes_received"`
 	BytesSent       int64  `json:"bytes_sent"`
 	ConnectAttempts int    `json:"connect_attempts"`
