@@ -279,7 +279,9 @@ func (c *Connection) relayed() {
 // still being connected.
 func (c *Connection) clientLeft() {
 	c.hangUp()
-	c.outcome.errno = sock.TakeError(c.fds[relay.Downstream])
+	if errno := sock.TakeError(c.fds[relay.Downstream]); errno != 0 {
+		c.outcome.errno = errno
+	}
 	c.closeDownstream(sock.Close)
 	c.outcome.closedBy, c.outcome.reason = accesslog.ByDownstream, accesslog.Rst
 	c.outcome.flags |= accesslog.DownstreamConnectionTermination

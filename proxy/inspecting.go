@@ -45,6 +45,7 @@ func (c *Connection) inspect() {
 func (c *Connection) peek() {
 	stream, errno := c.worker.peek(c.fds[relay.Downstream], c.listener.MostInspected())
 	if errno != 0 && errno != sock.EAGAIN {
+		c.outcome.errno = errno
 		c.clientLeft()
 		return
 	}
@@ -90,8 +91,13 @@ func (c *Connection) inspected() {
 	c.choose(&in.Facts)
 }
 
-// inspectionTimedOut hears that the filters have had their time.
+// inspectionTimedOut hears that the filters have had their time. What has come
+// since the last look still counts: its event may wait behind those of others, and
+// a ClientHello must not be passed on as raw_buffer because the loop was busy.
 func (c *Connection) inspectionTimedOut() {
+	if c.peek(); c.state != inspecting {
+		return
+	}
 	c.shard().Inc(c.listener.Stats.PreCxTimeout)
 	c.shard().Inc(c.worker.around.Inspections.TimedOut)
 	c.advance(c.inspection.Expire())

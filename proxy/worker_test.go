@@ -39,6 +39,11 @@ type workbench struct {
 }
 
 func newWorkbench(t *testing.T) *workbench {
+	return newWorkbenchWith(t, func(*config.Listener) {})
+}
+
+// newWorkbenchWith is newWorkbench with a listener that is somewhat different.
+func newWorkbenchWith(t *testing.T, change func(*config.Listener)) *workbench {
 	t.Helper()
 	return newWorkbenchOf(t, func(*config.Listener) {})
 }
@@ -83,7 +88,7 @@ func newWorkbenchOf(t *testing.T, change func(*config.Listener)) *workbench {
 	limits := &listener.Limits{Sources: policy.NewSources(1000)}
 	limits.Sources.SetMax(1000)
 	around := &Surroundings{
-		Guard: intercept.NewGuard(hosts), Limits: limits, Resets: registry.Relay(), Log: zap.NewNop(), Unmatched: unmatched,
+		Guard: intercept.NewGuard(hosts), Limits: limits, Resets: registry.Relay(), Inspections: registry.Inspection(), Log: zap.NewNop(), Unmatched: unmatched,
 	}
 	w := &workbench{t: t, loop: loop, ln: table.Listeners()[0], chains: chains, limits: limits, registry: registry}
 	w.worker = NewWorker(0, loop, around)
