@@ -30,6 +30,9 @@ type Inspection struct {
 	asked    bool // http_inspector is
 	seen     int  // bytes at the last look
 	local    bool // the PROXY header gave no addresses
+
+	records inspect.Records
+	line    inspect.RequestLine
 }
 
 // Progress is how far an inspection has come.
@@ -189,7 +192,7 @@ func (i *Inspection) Moved() bool { return i.Version != 0 && !i.local }
 // not be passed by with a name that nobody could read.
 func (i *Inspection) readHello(stream []byte, scratch *Scratch) Progress {
 	hello := &scratch.hello
-	switch verdict := hello.Parse(stream, i.listener.filters.maxHello); verdict.State {
+	switch verdict := hello.ParseOn(stream, i.listener.filters.maxHello, &i.records); verdict.State {
 	case inspect.More:
 		return InspectionMore
 	case inspect.Malformed:
@@ -214,7 +217,7 @@ func (i *Inspection) readHello(stream []byte, scratch *Scratch) Progress {
 // readRequest tells the version of HTTP. What is not HTTP has no application
 // protocol, which is an answer too.
 func (i *Inspection) readRequest(stream []byte) Progress {
-	protocol, verdict := inspect.HTTP(stream, i.listener.filters.maxHello)
+	protocol, verdict := i.line.Parse(stream, i.listener.filters.maxHello)
 	switch verdict.State {
 	case inspect.More:
 		return InspectionMore

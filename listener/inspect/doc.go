@@ -10,9 +10,10 @@
 //	case inspect.Malformed: // it began as TLS; v.Reason says what is wrong
 //	}
 //
-// The parsers are functions of the bytes alone. They know no sockets and keep
-// no state between calls: each call gets everything that was peeked from the
-// stream's beginning. An answer other than More stays the same however many
+// The parsers are functions of the bytes alone. They know no sockets, and each
+// call gets everything that was peeked from the stream's beginning. Records and
+// RequestLine keep how far they have read, so that a stream in single bytes is not
+// read again for each of them; the answer is the same without. An answer other than More stays the same however many
 // bytes follow. They allocate nothing, except for a ClientHello in more than
 // one record; what they return are sub-slices of the bytes that they were
 // given, valid as long as those are.

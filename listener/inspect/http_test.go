@@ -146,14 +146,24 @@ func FuzzHTTP(f *testing.F) {
 	f.Add([]byte("GET http://a@b/x HTTP/1.1\r\n"), uint16(100))
 	f.Add([]byte("CONNECT a:1 HTTP/1.0\n"), uint16(20))
 	f.Add([]byte(http2Preface), uint16(24))
+	f.Add([]byte("GET  x://a@b@@/x HTTP/2.1\r\n"), uint16(100))
+	f.Add([]byte("UNSUBSCRIBE *   HTTP/1.9\r\n"), uint16(100))
+	f.Add([]byte("GET /x\r\n"), uint16(100))
 	f.Fuzz(func(t *testing.T, stream []byte, limit uint16) {
 		if len(stream) > 2<<10 {
 			stream = stream[:2<<10]
 		}
+		var line RequestLine
 		v := feed(t, stream, int(limit), func(b []byte) Verdict {
 			protocol, v := HTTP(b, int(limit))
 			if (protocol != "") != (v.State == Done) {
 				t.Fatalf("%q and %+v", protocol, v)
+			}
+			if want, wantV := referenceHTTP(b, int(limit)); protocol != want || v != wantV {
+				t.Fatalf("%q: %q %+v, want %q %+v", b, protocol, v, want, wantV)
+			}
+			if last, lastV := line.Parse(b, int(limit)); last != protocol || lastV != v {
+				t.Fatalf("%q in single bytes: %q %+v, at once %q %+v", b, last, lastV, protocol, v)
 			}
 			return v
 		})

@@ -70,67 +70,76 @@ type Hello struct {
 // which nothing has sent for twenty years, is Foreign. Bytes behind the
 // ClientHello, such as early data, are not looked at.
 func (h *Hello) Parse(prefix []byte, limit int) Verdict {
+	return h.ParseOn(prefix, limit, new(Records))
+}
+
+// ParseOn is Parse for a stream that comes in pieces: it does not walk again
+// over records that it has seen whole. seen is the stream's own, zero at first.
+func (h *Hello) ParseOn(prefix []byte, limit int, seen *Records) Verdict {
 	*h = Hello{joined: h.joined[:0]}
 	prefix = within(prefix, limit)
-	s, v := span(prefix, limit)
+	v := seen.span(prefix, limit)
 	if v.State != Done {
 		return v
 	}
+	size := seen.size()
 	body := prefix[recordHeader:v.Bytes]
-	if s.records > 1 {
-		body = h.join(prefix, s.size)
+	if seen.bytes > 0 {
+		body = h.join(prefix, size)
 	}
-	if reason := h.read(body[messageHeader:s.size]); reason != "" {
+	if reason := h.read(body[messageHeader:size]); reason != "" {
 		return malformed(reason)
 	}
 	return v
 }
 
-// message is where a handshake message lies.
-type message struct {
-	size    int // with its header
-	records int
+// Records are those that hold the first message of a TLS stream, as far as they
+// have been seen whole. Without it a stream of tiny records in single bytes
+// would cost seconds.
+type Records struct {
+	bytes  int // of the stream
+	have   int // bytes of the message
+	header [messageHeader]byte
 }
 
-// span walks over the records that hold the first message. Of the message it
-// looks at the header only, so that a call for a stream that is not complete
-// costs little.
-func span(prefix []byte, limit int) (message, Verdict) {
-	var header [messageHeader]byte
-	m := message{size: messageHeader} // until its header is there
-	for at, have := 0, 0; ; {
-		n, v := record(prefix, at, limit)
+// size is how long the message is, with its header, which must be there.
+func (s *Records) size() int {
+	return messageHeader + int(s.header[1])<<16 + int(s.header[2])<<8 + int(s.header[3])
+}
+
+// span walks over the records. Of the message it looks at the header only, so
+// that a call for a stream that is not complete costs little.
+func (s *Records) span(prefix []byte, limit int) Verdict {
+	for {
+		n, v := record(prefix, s.bytes, limit)
 		if v.State != Done {
-			return m, v
+			return v
 		}
-		m.records++
-		start := at + recordHeader
+		start := s.bytes + recordHeader
 		payload := prefix[start:min(start+n, len(prefix))]
-		rest := m.size - have
-		if have < messageHeader {
-			seen := have + copy(header[have:], payload)
-			if seen > 0 && header[0] != typeClientHello {
-				return m, malformed(NoClientHello)
+		rest := messageHeader - s.have // until the header is there
+		if s.have < messageHeader {
+			seen := s.have + copy(s.header[s.have:], payload)
+			if seen > 0 && s.header[0] != typeClientHello {
+				return malformed(NoClientHello)
 			}
 			if seen < messageHeader && len(payload) < n {
-				return m, more(len(prefix)+1, limit)
+				return more(len(prefix)+1, limit)
 			}
-			if seen == messageHeader {
-				m.size = messageHeader + int(header[1])<<16 + int(header[2])<<8 + int(header[3])
-				rest = m.size - have
-				if start+rest > limit {
-					return m, malformed(TooLarge)
-				}
+			if seen == messageHeader && start+s.size()-s.have > limit {
+				return malformed(TooLarge)
 			}
 		}
-		if have+n >= messageHeader && len(payload) >= rest {
-			return m, Verdict{State: Done, Bytes: start + rest}
+		if s.have+n >= messageHeader {
+			if rest = s.size() - s.have; len(payload) >= rest {
+				return Verdict{State: Done, Bytes: start + rest}
+			}
 		}
 		if len(payload) < n {
-			return m, more(start+min(n, rest), limit)
+			return more(start+min(n, rest), limit)
 		}
-		have += n
-		at = start + n
+		s.have += n
+		s.bytes = start + n
 	}
 }
 

@@ -287,8 +287,15 @@ func FuzzHello(f *testing.F) {
 		if len(stream) > 8<<10 {
 			stream = stream[:8<<10]
 		}
-		var h Hello
-		v := feed(t, stream, int(limit), func(b []byte) Verdict { return h.Parse(b, int(limit)) })
+		var h, piecewise Hello
+		var seen Records
+		v := feed(t, stream, int(limit), func(b []byte) Verdict {
+			v := h.Parse(b, int(limit))
+			if on := piecewise.ParseOn(b, int(limit), &seen); on != v || !bytes.Equal(piecewise.ServerName, h.ServerName) {
+				t.Fatalf("%d bytes: at once %+v, byte by byte %+v", len(b), v, on)
+			}
+			return v
+		})
 		if v.State != Done {
 			if h.Parse(stream, len(stream)).State == Done && int(limit) >= len(stream) {
 				t.Error("another limit, another answer")
