@@ -12,7 +12,7 @@ export GOFLAGS := $(GOFLAGS) -buildvcs=false
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help build build-bench demo test lint bench bench-full bench-smoke bench-peers microbench pgo fuzz clean
+.PHONY: help build build-bench demo test lint bench bench-full bench-smoke bench-peers microbench pgo fuzz fuzz-smoke clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' Makefile
@@ -55,6 +55,9 @@ pgo: ## make the profile that builds are optimised by, cmd/sluice/default.pgo
 
 fuzz: ## run each fuzz target for FUZZTIME (10s)
 	@scripts/fuzz $(FUZZTIME)
+
+fuzz-smoke: ## run those of the parsers of first bytes and of the configuration for FUZZTIME (10s)
+	@scripts/fuzz $(FUZZTIME) listener/inspect config/native
 
 clean: ## remove what was built
 	rm -rf bin
