@@ -29,6 +29,7 @@ type Inspection struct {
 	helloed  bool // tls_inspector is
 	asked    bool // http_inspector is
 	seen     int  // bytes at the last look
+	looks    int
 	local    bool // the PROXY header gave no addresses
 
 	records inspect.Records
@@ -53,6 +54,7 @@ const (
 	EndedEarly     inspect.Reason = "the end of the stream within what was to be inspected"
 	TimedOut       inspect.Reason = "not enough bytes within listener_filters_timeout"
 	OutOfTime      inspect.Reason = "nothing within listener_filters_timeout, and continue_on_listener_filters_timeout is false"
+	TooManyPieces  inspect.Reason = "more than 8192 pieces before it was known what they are"
 	TooManyPending inspect.Reason = "limits.max_pending_inspections is reached"
 )
 
@@ -94,11 +96,19 @@ func (i *Inspection) Waits() config.ListenerFilter {
 	return config.FilterHTTP
 }
 
+// maxLooks bounds what one connection may cost. The kernel walks over all segments
+// for each peek: 8192 looks at 8 KiB in single bytes take 80 ms, 32768 at 32 KiB
+// more than a second.
+const maxLooks = 8192
+
 // Look sees all bytes from the stream's beginning that have come so far; ended
 // says that no more will. It keeps none of them.
 func (i *Inspection) Look(stream []byte, ended bool, scratch *Scratch) Progress {
 	i.seen = len(stream)
 	progress := i.look(stream, scratch)
+	if i.looks++; progress == InspectionMore && i.looks > maxLooks {
+		return i.fail(TooManyPieces)
+	}
 	if progress == InspectionMore && ended {
 		return i.fail(EndedEarly)
 	}

@@ -119,7 +119,7 @@ func fate(i *Inspection, progress Progress) string {
 	return s
 }
 
-// see feeds a stream byte by byte, and ends it if told so. It returns what
+// see feeds a stream byte by byte, very long ones in larger pieces, and ends it if told so. It returns what
 // became of it and after how many bytes; all at once it must come to the same.
 func see(t testing.TB, l *Listener, stream []byte, ended bool) (what string, after int) {
 	t.Helper()
@@ -127,10 +127,15 @@ func see(t testing.TB, l *Listener, stream []byte, ended bool) (what string, aft
 	from := facts(clientAt, serverAt)
 	slow, fast := l.Inspect(from), l.Inspect(from)
 	progress := InspectionMore
-	for ; progress == InspectionMore && after <= len(stream); after++ {
+	piece := 1 + len(stream)/(maxLooks-1)
+	for {
 		progress = slow.Look(stream[:after:after], ended && after == len(stream), &scratch)
+		if progress != InspectionMore || after == len(stream) {
+			break
+		}
+		after = min(after+piece, len(stream))
 	}
-	what, after = fate(slow, progress), after-1
+	what = fate(slow, progress)
 	if got := fate(fast, fast.Look(stream, ended, &scratch)); got != what {
 		t.Errorf("byte by byte: %s; at once: %s", what, got)
 	}
@@ -295,6 +300,22 @@ func endCases() []inspectionCase {
 		{"end within the hello's record header", onlyTLS, asks, nil, first[:3], true, early, -1},
 		{"end within the line", onlyHTTP, asks, nil, []byte("GET /"), true, early, -1},
 		{"end behind what is no TLS", onlyTLS, asks, nil, []byte("x"), true, isRaw, -1},
+	}
+}
+
+// A stream may come in as many pieces as a hello that is long for one has bytes,
+// and not in any number.
+func TestTooManyPieces(t *testing.T) {
+	line := []byte("GET /" + strings.Repeat("a", maxLooks))
+	i := looking(t, onlyHTTP, askAll(), nil).Inspect(facts(clientAt, serverAt))
+	var scratch Scratch
+	for n := range maxLooks {
+		if i.Look(line[:n], false, &scratch) != InspectionMore {
+			t.Fatalf("closed after %d bytes: %s", n, i.Reason)
+		}
+	}
+	if got := fate(i, i.Look(line[:maxLooks], false, &scratch)); got != "closed: "+string(TooManyPieces) {
+		t.Errorf("one more: %s", got)
 	}
 }
 

@@ -76,7 +76,7 @@ func TestServerFirst(t *testing.T) {
 	})
 }
 
-// TestTrickle has a ClientHello arrive byte by byte, alone and behind PROXY
+// TestTrickle has first bytes arrive one by one, or as slowly as they may, alone and behind PROXY
 // headers; the server gets all that is the client's, as it was.
 func TestTrickle(t *testing.T) {
 	t.Parallel()
@@ -110,9 +110,11 @@ func TestTrickle(t *testing.T) {
 			s := s.in(t)
 			before := s.inspections()
 			conn := dial(s.w, w.client, c.way.address) // Go sets TCP_NODELAY
-			for i, b := range slices.Concat(c.header, c.stream) {
-				write(t, conn, []byte{b})
-				if i < 20 { // then at least those are segments of their own
+			all := slices.Concat(c.header, c.stream)
+			sent := 0
+			for piece := range slices.Chunk(all, 1+len(all)/8000) { // more pieces would be too many
+				write(t, conn, piece)
+				if sent++; sent < 20 { // then at least those are segments of their own
 					waitSent(s.w, conn)
 				}
 			}
