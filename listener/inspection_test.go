@@ -415,6 +415,7 @@ func TestExpire(t *testing.T) {
 		{"half a preface", onlyHTTP, preface[:9], isRaw, timedOut},
 		{"no header", allThree, "", noLine, nothing},
 		{"half a header", allThree, lineV1[:9], timedOut, timedOut},
+		{"half a header, and nothing else is looked for", onlyProxy, lineV1[:9], timedOut, timedOut},
 		{"a header and nothing behind it", allThree, lineV1, isRaw + moved, nothing},
 		{"a header and half a hello", allThree, lineV1 + first[:99], timedOut, timedOut},
 		{"a header and half a request", allThree, lineV1 + "GET /", isRaw + moved, timedOut},
