@@ -33,7 +33,7 @@ func hello(name string) []byte {
 
 // newInspecting has a chain for a name, and the default one.
 func newInspecting(t *testing.T) *workbench {
-	return newWorkbenchWith(t, func(ln *config.Listener) {
+	return newWorkbenchOf(t, func(ln *config.Listener) {
 		ln.ListenerFilters = []config.ListenerFilter{config.FilterTLS}
 		ln.ListenerFiltersTimeout = 0
 		named := *ln.DefaultFilterChain

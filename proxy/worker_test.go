@@ -39,11 +39,6 @@ type workbench struct {
 }
 
 func newWorkbench(t *testing.T) *workbench {
-	return newWorkbenchWith(t, func(*config.Listener) {})
-}
-
-// newWorkbenchWith is newWorkbench with a listener that is somewhat different.
-func newWorkbenchWith(t *testing.T, change func(*config.Listener)) *workbench {
 	t.Helper()
 	return newWorkbenchOf(t, func(*config.Listener) {})
 }
