@@ -28,10 +28,13 @@ func layout() map[string][]string {
 		// Has no clock and no goroutine: its owner says what the time is.
 		"outlier": {"config"},
 
-		"cluster":     with(loops, "config", "listener/inspect"),
+		"cluster":     with(loops, "cluster/balance", "config", "listener/inspect"),
 		"cluster/dns": {"config"},
 		"proxy":       with(loops, "config", "intercept", "listener", "listener/policy", "cluster", "proxy/relay"),
 		"proxy/relay": {"internal/eventloop", "internal/sock", "internal/stats"},
+
+		// Arithmetic, without sockets and goroutines.
+		"cluster/balance": {"config"},
 
 		// Sees the daemon through a struct of functions, so that it serves
 		// whatever daemon there is.
@@ -106,6 +109,7 @@ func fences() []fence {
 		{"google.golang.org/protobuf", []string{"internal/stats"}, "it comes with Prometheus's model only"},
 		{"github.com/gaissmai/bart", []string{"listener"}, "longest-prefix tables belong to the filter chain index"},
 		{"github.com/miekg/dns", []string{"cluster/dns"}, "names become addresses in one place"},
+		{"github.com/cespare/xxhash", []string{"cluster/balance"}, "it is for rings and tables that agree with Envoy's"},
 		{"github.com/HdrHistogram/hdrhistogram-go", []string{"bench/load"}, "the daemon's histograms are internal/stats'"},
 		{"github.com/schollz/progressbar", []string{"cmd/sluicebench"}, "only people look at progress"},
 		{"golang.org/x/term", []string{"cmd/sluicebench"}, "only people look at progress"},
@@ -117,7 +121,7 @@ func fences() []fence {
 
 // onLoops are the packages whose code runs on event loops.
 func onLoops() []string {
-	return []string{"internal/eventloop", "internal/sock", "listener", "proxy", "proxy/relay"}
+	return []string{"cluster/balance", "internal/eventloop", "internal/sock", "listener", "proxy", "proxy/relay"}
 }
 
 // offLoops are imports that code on event loops must not have, outside of
