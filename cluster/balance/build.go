@@ -54,12 +54,12 @@ func rank(members []Member) (order []int32, levels []level) {
 		}
 	}
 	slices.SortStableFunc(order, func(a, b int32) int {
-		return cmp.Compare(members[a].Priority, members[b].Priority)
+		return cmp.Compare(members[a].priority(), members[b].priority())
 	})
 	for _, index := range order {
 		m := &members[index]
-		if n := len(levels); n == 0 || levels[n-1].priority != m.Priority {
-			levels = append(levels, level{priority: m.Priority})
+		if n := len(levels); n == 0 || levels[n-1].priority != m.priority() {
+			levels = append(levels, level{priority: m.priority()})
 		}
 		l := &levels[len(levels)-1]
 		l.members.add(m.Health, 1)

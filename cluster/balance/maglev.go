@@ -1,8 +1,10 @@
 package balance
 
 import (
+	"cmp"
 	"math"
 	"slices"
+	"strings"
 
 	"github.com/cespare/xxhash/v2"
 )
@@ -15,9 +17,9 @@ const (
 
 // maglev is a table of owners that hashes point into: Maglev, "A Fast and
 // Reliable Software Network Load Balancer", NSDI 2016, section 3.4, with
-// Envoy's hashes and Envoy's way of weights (maglev_lb.cc). It depends on the
-// members only and neither on their order nor on what was before, so that all
-// sidecars agree.
+// Envoy's hashes, order and way of weights (maglev_lb.cc), so that the two agree
+// entry by entry. It depends on the members only and neither on their order nor
+// on what was before.
 type maglev struct {
 	owners []int32
 
@@ -93,32 +95,42 @@ func nextPrime(n uint32) uint32 {
 	}
 }
 
-// candidates are in the order of their hashes.
+// candidates are in the order of their keys.
 func candidates(keys []string, weights []float64, size uint32) []candidate {
 	list := make([]candidate, len(keys))
 	heaviest := slices.Max(weights)
 	seeded := xxhash.NewWithSeed(1)
-	for i, first := range inOrder(keys) {
+	for i, n := range byName(keys) {
 		seeded.ResetWithSeed(1)
 		// A Digest takes whatever it is given.
-		_, _ = seeded.WriteString(keys[first.owner])
+		_, _ = seeded.WriteString(n.key)
 		list[i] = candidate{
-			member: first.owner,
-			entry:  uint32(first.hash % uint64(size)),
+			member: n.member,
+			entry:  uint32(xxhash.Sum64String(n.key) % uint64(size)),
 			skip:   uint32(seeded.Sum64()%uint64(size-1)) + 1,
-			pace:   heaviest / weights[first.owner],
+			pace:   heaviest / weights[n.member],
 		}
 	}
 	return list
 }
 
-// inOrder is the owners of keys in the order of their keys' hashes.
-func inOrder(keys []string) []point {
-	list := make([]point, len(keys))
+// named is a member with its key.
+type named struct {
+	key    string
+	member int32
+}
+
+func byName(keys []string) []named {
+	list := make([]named, len(keys))
 	for i, key := range keys {
-		list[i] = point{xxhash.Sum64String(key), int32(i)}
+		list[i] = named{key, int32(i)}
 	}
-	sortPoints(list)
+	slices.SortFunc(list, func(a, b named) int {
+		if order := strings.Compare(a.key, b.key); order != 0 {
+			return order
+		}
+		return cmp.Compare(a.member, b.member)
+	})
 	return list
 }
 

@@ -23,12 +23,18 @@ type Member struct {
 	Key            string  // what ring hash and Maglev hash: the address or the host's name
 	Weight         uint32  // share of load among its likes; 0 = no traffic at all, as if not there
 	Ramp           float64 // factor of slow start, above 0 and below 1; anything else means 1
-	Priority       uint32  // 0 first; gaps are fine
+	Priority       uint32  // 0 first; gaps are fine; above MaxPriority counts as that
 	Health         Health
 	Locality       int32         // place in Options.Localities; -1 = in none
 	LocalityWeight uint32        // of its locality in its priority; that of the first member there counts
 	Active         *atomic.Int64 // open connections, read by each least_request pick; nil = always 0
 }
+
+// MaxPriority is the last priority there can be, as in Envoy
+// (LocalityLbEndpoints.priority). It bounds the tables of a cluster.
+const MaxPriority = 128
+
+func (m *Member) priority() uint32 { return min(m.Priority, MaxPriority) }
 
 // weight is what the member weighs after slow start.
 func (m *Member) weight() float64 {

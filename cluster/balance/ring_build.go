@@ -94,12 +94,6 @@ func (r *ring) newPoints(owners []int32) []point {
 			list = append(list, point{xxhash.Sum64(text), owner})
 		}
 	}
-	sortPoints(list)
-	return list
-}
-
-// sortPoints sorts by hash; members with the same key stay as they came.
-func sortPoints(list []point) {
 	slices.SortFunc(list, func(a, b point) int {
 		switch {
 		case a.hash < b.hash:
@@ -109,6 +103,7 @@ func sortPoints(list []point) {
 		}
 		return cmp.Compare(a.owner, b.owner)
 	})
+	return list
 }
 
 // merge puts the points that stay and the new ones in order.

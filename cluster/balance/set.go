@@ -74,22 +74,28 @@ func (s *set) pick(p *policy, hash uint64, tried *Tried) (int32, bool) {
 	return s.another(hash, tried)
 }
 
-// leastLoaded compares the member whose turn it is with random ones, by open
-// connections for each unit of weight. At equal load the first stays, so that
-// shares are then exactly the weights. It gives a tried one only if it has met
-// no other.
+// leastLoaded compares the member whose turn it is with others, by open
+// connections for each unit of weight: with random ones, or with all where
+// there are no more than are to be compared. At equal load the first stays, so
+// that shares are then exactly the weights. It gives a tried one only if it has
+// met no other.
 func (s *set) leastLoaded(p *policy, tried *Tried) int32 {
 	best := s.line.at(s.rotation.turn(&s.line))
 	if p.bias < 1 && rand.Float64() >= p.bias {
 		return best
 	}
 	usable := tried == nil || !tried.Has(s.seats[best].id)
-	least := s.load(best)
+	least, all := s.load(best), p.choices >= len(s.seats)
+	other := best
 	for range min(p.choices, len(s.seats)) - 1 {
 		if usable && least == 0 {
 			break
 		}
-		other := s.line.at(s.line.scaled(rand.Uint64()))
+		if all {
+			other = (other + 1) % int32(len(s.seats))
+		} else {
+			other = s.line.at(s.line.scaled(rand.Uint64()))
+		}
 		if tried != nil && tried.Has(s.seats[other].id) {
 			continue
 		}
