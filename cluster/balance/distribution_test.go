@@ -20,7 +20,6 @@ func spreads() []namedWeights {
 		{"thousands", equal(5000)},
 		{"nine to one", []uint32{9, 1}},
 		{"few", []uint32{5, 1, 1, 3}},
-		{"primes", []uint32{2, 3, 5, 7, 11, 13}},
 		{"one to thousand", mixed(100)},
 		{"thousands of one to thousand", mixed(5000)},
 		{"light behind heavy", heavy},
@@ -81,7 +80,7 @@ func TestSharesAreWeights(t *testing.T) {
 						ring := max(1024, pointsEach*len(w.weights))
 						allowed = (6*math.Sqrt(want*float64(ring)) + 12 + float64(tooLight(w.weights, ring))) / float64(ring)
 					}
-					if math.Abs(shares[i]/100-want) > allowed+1e-9 {
+					if math.Abs(shares[i]/100-want) > allowed+1e-9 || shares[i] <= 0 {
 						t.Errorf("member %d, weight %d: share %v %%, want %v ± %v", i, weight, shares[i], 100*want, 100*allowed)
 					}
 				}
@@ -109,7 +108,7 @@ func tooLight(weights []uint32, size int) int {
 // TestRotationIsExact has all loops together give each member exactly its
 // weight in each round.
 func TestRotationIsExact(t *testing.T) {
-	const rounds, loops = 50, 4
+	const rounds, loops = 3, 4
 	for _, w := range spreads() {
 		o := optionsFor(config.RoundRobin)
 		table := Build(membersOf(w.weights...), &o, nil)

@@ -2,9 +2,9 @@ package balance
 
 import (
 	"container/heap"
-	"fmt"
 	"math"
 	"math/rand/v2"
+	"strings"
 	"testing"
 
 	"github.com/sluiceproxy/sluice/config"
@@ -65,44 +65,45 @@ func simulate(o *Options, list []service) (shares, open []float64) {
 	return shares, open
 }
 
-// TestLeastRequestUnderLoad is what least_request is for: load follows weights
+// TestPageOfLeastRequest is what least_request is for: load follows weights
 // while all are as fast, and slow endpoints get less.
-func TestLeastRequestUnderLoad(t *testing.T) {
-	equals := []service{{1, 200}, {1, 200}, {1, 200}, {1, 200}}
-	weighted := []service{{1, 400}, {2, 400}, {4, 400}, {8, 400}}
-	slow := []service{{1, 200}, {1, 200}, {1, 200}, {1, 800}}
-	heavySlow := []service{{1, 200}, {3, 800}}
-	for _, c := range []struct {
-		name     string
-		list     []service
-		choices  uint32
-		bias     float64
-		want     []float64 // percent of connections
-		allowed  float64
-		openWant []float64 // connections open, relative to the first; nil: not looked at
-	}{
-		{"equals", equals, 2, 1, []float64{25, 25, 25, 25}, 1, []float64{1, 1, 1, 1}},
-		{"weights", weighted, 2, 1, []float64{6.67, 13.33, 26.67, 53.33}, 1, []float64{1, 2, 4, 8}},
-		{"weights, five choices", weighted, 5, 1, []float64{6.67, 13.33, 26.67, 53.33}, 1, []float64{1, 2, 4, 8}},
-		{"slow", slow, 2, 1, []float64{30, 30, 30, 10}, 3, nil},
-		{"slow, five choices", slow, 5, 1, []float64{30.77, 30.77, 30.77, 7.69}, 1, []float64{1, 1, 1, 1}},
-		{"slow, weights only", slow, 2, 0, []float64{25, 25, 25, 25}, 0.1, nil},
-		{"slow, half of the picks compare", slow, 2, 0.5, []float64{28, 28, 28, 16}, 2.5, nil},
-		{"heavy and slow", heavySlow, 5, 1, []float64{57.14, 42.86}, 2, []float64{1, 3}},
-	} {
-		t.Run(c.name, func(t *testing.T) {
+func TestPageOfLeastRequest(t *testing.T) {
+	for _, row := range pageTable(t, "| weights | mean life | choice_count | active_request_bias | % of connections |") {
+		t.Run(strings.Join(row[:4], " | "), func(t *testing.T) {
+			weights, times := numbers(t, row[0]), numbers(t, row[1])
+			list := make([]service, len(weights))
+			for i := range list {
+				list[i] = service{uint32(weights[i]), times[i]}
+			}
 			o := optionsFor(config.LeastRequest)
-			o.LeastRequest = config.LeastRequestPolicy{ChoiceCount: c.choices, ActiveRequestBias: c.bias}
-			shares, open := simulate(&o, c.list)
-			t.Log(fmt.Sprintf("%.2f %% of connections, %.1f open", shares, open))
-			for i := range c.want {
-				if math.Abs(shares[i]-c.want[i]) > c.allowed {
-					t.Errorf("member %d gets %.2f %%, want %.2f ± %v", i, shares[i], c.want[i], c.allowed)
-				}
-				if c.openWant != nil && math.Abs(open[i]/open[0]/c.openWant[i]-1) > 0.1 {
-					t.Errorf("member %d has %.2f times the connections of the first, want %v", i, open[i]/open[0], c.openWant[i])
+			o.LeastRequest.ChoiceCount = uint32(numbers(t, row[2])[0])
+			o.LeastRequest.ActiveRequestBias = numbers(t, row[3])[0]
+			shares, open := simulate(&o, list)
+			t.Logf("%.2f %% of connections, %.1f open", shares, open)
+			for i, want := range numbers(t, row[4]) {
+				if math.Abs(shares[i]-want) > 1 {
+					t.Errorf("member %d gets %.2f %%, the page says %v", i, shares[i], want)
 				}
 			}
 		})
+	}
+}
+
+// TestLeastRequestEvens out open connections by weight, also when the heavier
+// is the slower.
+func TestLeastRequestEvens(t *testing.T) {
+	for _, list := range [][]service{
+		{{1, 200}, {1, 200}, {1, 800}},
+		{{1, 400}, {2, 400}, {4, 400}, {8, 400}},
+		{{1, 200}, {3, 800}},
+	} {
+		o := optionsFor(config.LeastRequest)
+		o.LeastRequest.ChoiceCount = 4
+		_, open := simulate(&o, list)
+		for i, s := range list {
+			if off := open[i] / open[0] / float64(s.weight); math.Abs(off-1) > 0.1 {
+				t.Errorf("%v: %.1f open", list, open)
+			}
+		}
 	}
 }
