@@ -1,10 +1,8 @@
 package balance
 
 import (
-	"cmp"
 	"math"
 	"slices"
-	"strings"
 
 	"github.com/cespare/xxhash/v2"
 )
@@ -25,6 +23,7 @@ type maglev struct {
 
 	keys    []string // what it was made of, by owner
 	weights []float64
+	order   []int32 // owners in the order of their keys
 }
 
 // find is the entry that a hash points to.
@@ -61,12 +60,15 @@ type candidate struct {
 // previous, which may be nil, if that is the same.
 func newMaglev(keys []string, weights []float64, size uint32, previous *maglev) *maglev {
 	size = tableSize(size)
-	if previous != nil && len(previous.owners) == int(size) &&
-		slices.Equal(previous.keys, keys) && slices.Equal(previous.weights, weights) {
+	if previous == nil {
+		previous = new(maglev)
+	}
+	if len(previous.owners) == int(size) && slices.Equal(previous.keys, keys) && slices.Equal(previous.weights, weights) {
 		return previous
 	}
 	m := &maglev{owners: make([]int32, size), keys: keys, weights: weights}
-	f := filling{maglev: m, taken: make([]uint64, size/64+1), candidates: candidates(keys, weights, size)}
+	m.order = byName(keys, previous.keys, previous.order)
+	f := filling{maglev: m, taken: make([]uint64, size/64+1), candidates: m.candidates()}
 	f.schedule()
 	for round := uint32(1); f.full < size; round++ {
 		f.round(round)
@@ -96,41 +98,23 @@ func nextPrime(n uint32) uint32 {
 }
 
 // candidates are in the order of their keys.
-func candidates(keys []string, weights []float64, size uint32) []candidate {
-	list := make([]candidate, len(keys))
-	heaviest := slices.Max(weights)
+func (m *maglev) candidates() []candidate {
+	list := make([]candidate, len(m.keys))
+	size := uint64(len(m.owners))
+	heaviest := slices.Max(m.weights)
 	seeded := xxhash.NewWithSeed(1)
-	for i, n := range byName(keys) {
+	for i, member := range m.order {
+		key := m.keys[member]
 		seeded.ResetWithSeed(1)
 		// A Digest takes whatever it is given.
-		_, _ = seeded.WriteString(n.key)
+		_, _ = seeded.WriteString(key)
 		list[i] = candidate{
-			member: n.member,
-			entry:  uint32(xxhash.Sum64String(n.key) % uint64(size)),
-			skip:   uint32(seeded.Sum64()%uint64(size-1)) + 1,
-			pace:   heaviest / weights[n.member],
+			member: member,
+			entry:  uint32(xxhash.Sum64String(key) % size),
+			skip:   uint32(seeded.Sum64()%(size-1)) + 1,
+			pace:   heaviest / m.weights[member],
 		}
 	}
-	return list
-}
-
-// named is a member with its key.
-type named struct {
-	key    string
-	member int32
-}
-
-func byName(keys []string) []named {
-	list := make([]named, len(keys))
-	for i, key := range keys {
-		list[i] = named{key, int32(i)}
-	}
-	slices.SortFunc(list, func(a, b named) int {
-		if order := strings.Compare(a.key, b.key); order != 0 {
-			return order
-		}
-		return cmp.Compare(a.member, b.member)
-	})
 	return list
 }
 

@@ -5,6 +5,8 @@ import (
 	"math"
 	"math/rand/v2"
 	"slices"
+	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/sluiceproxy/sluice/config"
@@ -299,5 +301,35 @@ func TestTried(t *testing.T) {
 		if !tried.Has(id) {
 			t.Fatalf("%d is forgotten", id)
 		}
+	}
+}
+
+// TestBuildWhilePicking is for the race detector: loops pick from a table
+// while others are made from it.
+func TestBuildWhilePicking(t *testing.T) {
+	for _, policy := range policies() {
+		t.Run(string(policy), func(t *testing.T) {
+			o := optionsFor(policy)
+			o.Maglev.TableSize = 1009
+			members := membersOf(mixed(50)...)
+			var current atomic.Pointer[Table]
+			current.Store(Build(members, &o, nil))
+			var loops sync.WaitGroup
+			for range 2 {
+				loops.Go(func() {
+					for range 5000 {
+						if _, ok := current.Load().Pick(&Query{Hash: rand.Uint64(), Hashed: true}); !ok {
+							t.Error("nothing picked")
+							return
+						}
+					}
+				})
+			}
+			for i := range 200 {
+				members[i%len(members)].Health ^= Unhealthy
+				current.Store(Build(members, &o, current.Load()))
+			}
+			loops.Wait()
+		})
 	}
 }

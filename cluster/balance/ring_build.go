@@ -54,19 +54,20 @@ func pointsOf(keys []string, weights []float64, sizes config.RingHashPolicy) []i
 // previous who they are in r, -1 = gone; added are those of r who are in no
 // previous ring, or have another number of points there.
 func (r *ring) compare(previous *ring) (kept, added []int32) {
-	places := make(map[string]int32, len(previous.keys))
-	kept = make([]int32, len(previous.keys))
-	for i, key := range previous.keys {
-		places[key] = int32(i)
-		kept[i] = -1
-	}
-	for i, key := range r.keys {
-		place, ok := places[key]
-		if ok && kept[place] < 0 && previous.points[place] == r.points[i] {
-			kept[place] = int32(i)
-			continue
+	kept = match(previous.keys, r.keys)
+	same := make([]bool, len(r.keys))
+	for i, now := range kept {
+		if now >= 0 {
+			same[now] = previous.points[i] == r.points[now]
+			if !same[now] {
+				kept[i] = -1
+			}
 		}
-		added = append(added, int32(i))
+	}
+	for i := range r.keys {
+		if !same[i] {
+			added = append(added, int32(i))
+		}
 	}
 	return kept, added
 }
