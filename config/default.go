@@ -9,6 +9,7 @@ func Default() Config {
 		Admin:     Admin{Address: "127.0.0.1:15000"},
 		Metrics:   Metrics{Address: "0.0.0.0:15090"},
 		Readiness: Readiness{Address: "0.0.0.0:15021"},
+		AppHealth: AppHealth{Check: DefaultAppHealthCheck()},
 		Log:       Log{Level: "info", Format: "json"},
 		Limits:    Limits{MaxConnections: 50000, MaxPendingInspections: 1024},
 		Drain:     Drain{Time: 45 * time.Second, MinTime: 5 * time.Second, Strategy: DrainGradual},

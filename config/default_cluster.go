@@ -42,6 +42,18 @@ func DefaultHealthCheck() HealthCheck {
 	}
 }
 
+// DefaultAppHealthCheck is how a sidecar checks its own application when nothing
+// is said: it wants a sign of life, not only a connection that the kernel makes,
+// and looks more often, as that costs no network.
+func DefaultAppHealthCheck() HealthCheck {
+	c := DefaultHealthCheck()
+	c.Type = HealthCheckTCP
+	c.Interval = time.Second
+	c.HealthyThreshold = 1
+	c.TCP.ExpectReaction = true
+	return c
+}
+
 // DefaultOutlierDetection is what Envoy does when nothing is said.
 func DefaultOutlierDetection() OutlierDetection {
 	return OutlierDetection{

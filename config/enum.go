@@ -40,3 +40,8 @@ func ClusterTypes() []ClusterType { return []ClusterType{ClusterStatic, ClusterO
 
 // LBPolicies are the allowed values of Cluster.LBPolicy.
 func LBPolicies() []LBPolicy { return []LBPolicy{RoundRobin} }
+
+// HealthCheckTypes are the allowed values of HealthCheck.Type.
+func HealthCheckTypes() []HealthCheckType {
+	return []HealthCheckType{HealthCheckTCP, HealthCheckHTTP, HealthCheckGRPC}
+}

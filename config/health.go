@@ -26,8 +26,8 @@ type HealthCheck struct {
 	InitialJitter         time.Duration
 	NoTrafficInterval     time.Duration // as long as the cluster never had a connection
 	UnhealthyInterval     time.Duration // 0 = Interval
-	UnhealthyEdgeInterval time.Duration // after the check that made it unhealthy; 0 = UnhealthyInterval
-	HealthyEdgeInterval   time.Duration // after the check that made it healthy; 0 = Interval
+	UnhealthyEdgeInterval time.Duration // between the failures that make it unhealthy; 0 = UnhealthyInterval
+	HealthyEdgeInterval   time.Duration // between the successes that make it healthy; 0 = Interval
 	ReuseConnection       bool
 	Port                  uint16 // 0 = the endpoint's own
 	TCP                   TCPHealthCheck
@@ -38,9 +38,16 @@ type HealthCheck struct {
 // TCPHealthCheck is what is sent and what must come back, both in hex. Receive
 // lists blocks that must occur in the answer in this order, with anything in
 // between. Without both, a connection that is made is enough.
+//
+// A kernel makes connections for an application that hangs, until the queue of
+// the listening socket is full. ExpectReaction tells the two apart without
+// knowing the protocol: after Send it sends FIN, and wants bytes or a FIN in
+// return within the timeout, which only a process that runs can give. It is
+// not for applications that leave a connection open after their peer's FIN.
 type TCPHealthCheck struct {
-	Send    string
-	Receive []string
+	Send           string
+	Receive        []string
+	ExpectReaction bool
 }
 
 // HTTPHealthCheck is the request and the statuses that are healthy.

@@ -14,6 +14,7 @@ type Config struct {
 	Admin       Admin
 	Metrics     Metrics
 	Readiness   Readiness
+	AppHealth   AppHealth
 	Log         Log
 	AccessLog   []AccessLog // for chains that name none of their own
 	Limits      Limits

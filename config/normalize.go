@@ -17,6 +17,10 @@ func Normalize(cfg *Config) {
 	cfg.AccessLog = nilIfEmpty(cfg.AccessLog)
 	cfg.Listeners = nilIfEmpty(cfg.Listeners)
 	cfg.Clusters = nilIfEmpty(cfg.Clusters)
+	cfg.AppHealth.Ports = nilIfEmpty(cfg.AppHealth.Ports)
+	for i := range cfg.AppHealth.Ports {
+		cfg.AppHealth.Ports[i].Address = unmapPort(cfg.AppHealth.Ports[i].Address)
+	}
 	for i := range cfg.Listeners {
 		normalizeListener(&cfg.Listeners[i])
 	}
@@ -75,6 +79,7 @@ func normalizeCluster(c *Cluster) {
 	if c.TransparentSource && c.UpstreamMark == 0 {
 		c.UpstreamMark = TransparentMark
 	}
+	c.HealthChecks = nilIfEmpty(c.HealthChecks)
 	c.Endpoints = nilIfEmpty(c.Endpoints)
 	for i := range c.Endpoints {
 		c.Endpoints[i].Address = unmapPort(c.Endpoints[i].Address)

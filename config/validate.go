@@ -22,6 +22,7 @@ func Validate(cfg *Config) Problems {
 	v.listeners(cfg.Listeners)
 	v.ports(cfg)
 	v.clusterList(cfg.Clusters)
+	v.appHealth(cfg)
 	return v.problems
 }
 

@@ -35,6 +35,7 @@ func (v *validator) clusterList(clusters []Cluster) {
 		if c.OutlierDetection != nil {
 			v.outlier(path+".outlier_detection", c.OutlierDetection)
 		}
+		v.healthChecks(path, c)
 		switch c.Type {
 		case ClusterOriginalDst:
 			v.originalDst(path, c)

@@ -5,6 +5,9 @@ package native
 // are refused rather than ignored: a policy that is silently not applied is
 // worse than a daemon that does not start.
 var later = map[string]map[string]string{
+	"Config": {
+		"app_health": "leave it out; probe the application's port from its own host",
+	},
 	"RBACPolicy": {
 		"principals":     needsIdentity,
 		"not_principals": needsIdentity,

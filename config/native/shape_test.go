@@ -76,7 +76,7 @@ func TestLaterIsDocumentedAndTested(t *testing.T) {
 	tested := strings.Join(messages, "\n")
 	for _, keys := range later {
 		for key := range keys {
-			if !strings.Contains(comment, key) || !strings.Contains(tested, "."+key+": not supported yet: ") {
+			if !strings.Contains(comment, key) || !strings.Contains(tested, key+": not supported yet: ") {
 				t.Errorf("%s is not in reference.yaml or not in later.bad.yml", key)
 			}
 		}
