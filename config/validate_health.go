@@ -189,6 +189,9 @@ func (v *validator) appHealth(cfg *Config) {
 		seen[p.Port] = i
 		if p.Address.IsValid() {
 			v.endpointAddress(path+".address", p.Address, netip.Addr{})
+			if p.Check.Port != 0 {
+				v.add(path+".check.port", "cannot be given together with address: leave one out")
+			}
 		}
 		v.healthCheck(path+".check", &p.Check)
 	}
