@@ -26,6 +26,10 @@ type Options struct {
 	// OnPanic hears of panics in posted functions, which no Handler owns, and
 	// of panics inside Handler.OnPanic. nil: they end the process.
 	OnPanic func(value any, stack []byte)
+
+	// Background is for a loop whose work may wait for that of others: it
+	// hands its P back whenever it waits, also for a moment.
+	Background bool
 }
 
 // Loop is one event loop. Methods are for its own thread unless they say
@@ -122,7 +126,7 @@ func (l *Loop) wait(worked bool) int {
 		return l.epoll.Poll(0)
 	}
 	timeout := l.timers.wait(l.now)
-	if worked && timeout != 0 {
+	if worked && timeout != 0 && !l.options.Background {
 		first := busyWait
 		if timeout > 0 {
 			first = min(first, timeout)

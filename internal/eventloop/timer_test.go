@@ -199,3 +199,20 @@ func TestTimerStopsAnotherThatIsDue(t *testing.T) {
 		}
 	})
 }
+
+func TestBackgroundLoop(t *testing.T) {
+	l := running(t, Options{Background: true})
+	ran := make(chan string, 2)
+	var first, second Timer
+	do(t, l, func() {
+		l.StartTimer(&first, 0, &fake{timer: func() {
+			ran <- "first"
+			l.StartTimer(&second, time.Millisecond, &fake{timer: func() { ran <- "second" }})
+		}})
+	})
+	for _, want := range []string{"first", "second"} {
+		if got := receive(t, "a timer", ran); got != want {
+			t.Errorf("timer %q, want %q", got, want)
+		}
+	}
+}

@@ -25,6 +25,12 @@ type DialOptions struct {
 	Claim       func(source netip.AddrPort) bool
 	Keepalive   Keepalive
 	UserTimeout time.Duration // how long a peer may acknowledge nothing; 0 = the kernel's default
+
+	// DelayAck holds back the last packet of the handshake for up to 200 ms, to
+	// send it with the first bytes (TCP_QUICKACK in tcp(7)). After a Reset in
+	// that time the peer's kernel has shown that it listens, and its application
+	// never hears of the connection.
+	DelayAck bool
 }
 
 // Dial starts a connection to remote and returns while it is still being made:
@@ -102,6 +108,11 @@ func setDialOptions(fd, family int, remote netip.AddrPort, o *DialOptions) error
 	if o.Mark != 0 {
 		if errno := setInt(fd, unix.SOL_SOCKET, unix.SO_MARK, int(o.Mark)); errno != 0 {
 			return &Error{"SO_MARK for", remote, errno}
+		}
+	}
+	if o.DelayAck {
+		if errno := setInt(fd, unix.IPPROTO_TCP, unix.TCP_QUICKACK, 0); errno != 0 {
+			return &Error{"TCP_QUICKACK for", remote, errno}
 		}
 	}
 	if o.Source.Addr().IsValid() {

@@ -193,3 +193,22 @@ func TestName(t *testing.T) {
 		}
 	}
 }
+
+// A connection whose last acknowledgement is held back and which is then reset
+// was never there for the listener; one that goes on is there like any other.
+func TestDialDelaysAck(t *testing.T) {
+	listener, addr := mustListen(t, netip.AddrPortFrom(loopback4, 0), ListenOptions{})
+	knock := mustDial(t, addr, DialOptions{DelayAck: true})
+	if waitFor(t, knock, unix.POLLOUT); !PeerAddr(knock).IsValid() {
+		t.Error("the connection is not made")
+	}
+	Reset(knock)
+	fd := mustDial(t, addr, DialOptions{DelayAck: true})
+	defer Close(fd)
+	mustWrite(t, fd, "x")
+	accepted, peer := mustAccept(t, listener)
+	defer Close(accepted)
+	if want := LocalAddr(fd); peer != want {
+		t.Errorf("the listener was given a connection of %v, want only that of %v", peer, want)
+	}
+}
