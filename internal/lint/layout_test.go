@@ -26,7 +26,8 @@ func layout() map[string][]string {
 		"listener/explain": {"cluster", "config", "internal/accesslog", "internal/stats", "listener", "listener/policy"},
 
 		// Has no clock and no goroutine: its owner says what the time is.
-		"outlier": {"config"},
+		"outlier":     {"config"},
+		"healthcheck": {"config", "internal/eventloop", "internal/sock"},
 
 		"cluster":     with(loops, "cluster/balance", "config", "listener/inspect"),
 		"cluster/dns": {"config"},
@@ -106,7 +107,8 @@ func fences() []fence {
 		{"github.com/spf13/pflag", []string{"cmd/sluice"}, "flags are cmd's"},
 		{"github.com/prometheus/procfs", []string{"bench/usage", "bench/compare"}, "it is for the load harness"},
 		{"github.com/prometheus", []string{"internal/stats"}, "counting must not cost what a metrics library costs"},
-		{"google.golang.org/protobuf", []string{"internal/stats"}, "it comes with Prometheus's model only"},
+		{"google.golang.org/protobuf", []string{"internal/stats", "healthcheck"}, "it comes with Prometheus's model, and reads one field of grpc.health.v1"},
+		{"golang.org/x/net", []string{"healthcheck"}, "HPACK is for gRPC health checks; the daemon's sockets are internal/sock's"},
 		{"github.com/gaissmai/bart", []string{"listener"}, "longest-prefix tables belong to the filter chain index"},
 		{"github.com/miekg/dns", []string{"cluster/dns"}, "names become addresses in one place"},
 		{"github.com/cespare/xxhash", []string{"cluster/balance"}, "it is for rings and tables that agree with Envoy's"},
@@ -121,7 +123,7 @@ func fences() []fence {
 
 // onLoops are the packages whose code runs on event loops.
 func onLoops() []string {
-	return []string{"cluster/balance", "internal/eventloop", "internal/sock", "listener", "proxy", "proxy/relay"}
+	return []string{"cluster/balance", "healthcheck", "internal/eventloop", "internal/sock", "listener", "proxy", "proxy/relay"}
 }
 
 // offLoops are imports that code on event loops must not have, outside of
