@@ -108,7 +108,7 @@ func (g *Group) publish(t *target, news bool) {
 	g.verdicts[t.ID] = t.verdict
 	g.mu.Unlock()
 	if news && g.options.Changed != nil {
-		g.options.Changed(t.ID, t.verdict)
+		g.options.Changed(t.ID, t.verdict.State, t.verdict.Reason)
 	}
 }
 

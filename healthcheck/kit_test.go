@@ -62,10 +62,19 @@ func newRig(t testing.TB) *rig {
 	r.options = GroupOptions{
 		Dial:      dial,
 		HostFault: func(err error) bool { return errors.Is(err, sock.EMFILE) || errors.Is(err, sock.EADDRNOTAVAIL) },
-		Changed:   func(id int32, v Verdict) { r.changes <- change{id, v} },
+		Changed:   r.note,
 		Skipped:   func(err error) { r.skips <- err },
 	}
 	return r
+}
+
+// note is GroupOptions.Changed.
+func (r *rig) note(id int32, state State, reason string) {
+	v := r.group.Verdict(id)
+	if v.State != state || v.Reason != reason {
+		r.t.Errorf("told of %s %q, but it is %s %q", state, reason, v.State, v.Reason)
+	}
+	r.changes <- change{id, v}
 }
 
 func dial(address netip.AddrPort) (int, error) { return sock.Dial(address, &sock.DialOptions{}) }

@@ -44,10 +44,10 @@ type GroupOptions struct {
 	// no_traffic_interval counts. nil: it had.
 	HasTraffic func() bool
 
-	// Changed hears of each change of an endpoint's health, and of the first
-	// result. It may be called once more for an endpoint that Set has removed a
-	// moment ago.
-	Changed func(id int32, verdict Verdict)
+	// Changed hears of each change of an endpoint's state, the first result
+	// included; reason is empty unless it is Unhealthy. It may be called once
+	// more for an endpoint that Set has removed a moment ago.
+	Changed func(id int32, state State, reason string)
 
 	// Skipped hears of a fault of this host that keeps checks from running, once
 	// until a check runs again.

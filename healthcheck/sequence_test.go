@@ -216,7 +216,7 @@ func TestPanic(t *testing.T) {
 	t.Cleanup(checker.Close)
 	r := &rig{t: t, checker: checker, changes: make(chan change, 100)}
 	calls := 0
-	r.options = GroupOptions{Changed: func(id int32, v Verdict) { r.changes <- change{id, v} }, Dial: func(a netip.AddrPort) (int, error) {
+	r.options = GroupOptions{Changed: r.note, Dial: func(a netip.AddrPort) (int, error) {
 		if calls++; calls < 3 {
 			panic("dial")
 		}
@@ -259,4 +259,87 @@ func TestCloseOfCheckerThatNeverStarted(t *testing.T) {
 	}
 	checker.NewGroup("ratings", nil, GroupOptions{}).Set([]Target{{ID: 1}})
 	checker.Close()
+}
+
+// session is the only session of endpoint 1, for functions on the loop.
+func (r *rig) session() *session { return &r.group.targets[1].sessions[0] }
+
+// A loop that is behind finds the answer and the end of the timeout together.
+func TestAnswerThatWaitsWhenTheTimeIsUp(t *testing.T) {
+	answered := make(chan struct{})
+	asked := make(chan struct{})
+	r := newRig(t)
+	r.watch(serve(t, func(conn *served) {
+		readRequest(conn)
+		asked <- struct{}{}
+		<-asked
+		io.WriteString(conn, good)
+		close(answered)
+		drain(conn)
+	}), slow(config.HealthCheckHTTP))
+	receive(t, "a request", asked)
+	r.checker.loop.Do(func() {
+		s := r.session()
+		asked <- struct{}{}
+		<-answered
+		r.checker.loop.StopTimer(&s.timer)
+		s.OnTimer()
+	})
+	r.expect(Healthy)
+}
+
+// The same for a connection that is made when the time is up.
+func TestConnectionThatWaitsWhenTheTimeIsUp(t *testing.T) {
+	r := newRig(t)
+	hold := make(chan struct{})
+	r.options.Dial = func(a netip.AddrPort) (int, error) {
+		fd, err := dial(a)
+		if err == nil {
+			eventually(t, "a connection", func() bool { return sock.PeerAddr(fd).IsValid() })
+			r.checker.loop.Post(func() { close(hold) })
+		}
+		return fd, err
+	}
+	r.group = r.checker.NewGroup("ratings", []config.HealthCheck{slow(config.HealthCheckTCP)}, r.options)
+	address := serve(t, drain)
+	r.checker.loop.Do(func() {
+		r.group.set([]Target{{ID: 1, Address: address}})
+		s := r.session()
+		r.checker.loop.StopTimer(&s.timer)
+		s.OnTimer() // begins
+		r.checker.loop.StopTimer(&s.timer)
+		s.OnTimer() // and is over before the loop has looked at epoll
+	})
+	r.expect(Healthy)
+	receive(t, "the dial", hold)
+}
+
+func TestLateChecksAreCounted(t *testing.T) {
+	r := newRig(t)
+	r.watch(serve(t, drain), slow(config.HealthCheckTCP))
+	r.expect(Healthy)
+	r.checker.loop.Do(func() {
+		loop := r.checker.loop
+		r.session().plan(loop.Now()-int64(7*time.Minute), int64(time.Hour))
+	})
+	eventually(t, "a late check", func() bool { return r.group.Counts().Success == 2 })
+	if c := r.group.Counts(); c.Late != 1 {
+		t.Errorf("%+v", c)
+	}
+}
+
+// Checks that exchange nothing knock; others dial.
+func TestKnock(t *testing.T) {
+	var dials, knocks atomic.Int64
+	r := newRig(t)
+	r.options.Dial = func(a netip.AddrPort) (int, error) { dials.Add(1); return dial(a) }
+	r.options.Knock = func(a netip.AddrPort) (int, error) {
+		knocks.Add(1)
+		return sock.Dial(a, &sock.DialOptions{DelayAck: true})
+	}
+	r.watch(serve(t, says(good)), slow(config.HealthCheckTCP), slow(config.HealthCheckHTTP))
+	r.expect(Healthy)
+	if dials.Load() != 1 || knocks.Load() != 1 {
+		t.Errorf("%d dials and %d knocks", dials.Load(), knocks.Load())
+	}
 }
