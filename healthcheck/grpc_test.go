@@ -227,3 +227,23 @@ func TestGRPCServerThatGoesAway(t *testing.T) {
 		t.Errorf("%+v", c)
 	}
 }
+
+// The same, when the next request is already on its way.
+func TestGRPCServerThatRefusesTheNextRequest(t *testing.T) {
+	r := newRig(t)
+	var connections atomic.Int64
+	r.watch(serve(t, func(conn *served) {
+		connections.Add(1)
+		request := make([]byte, 4096)
+		conn.Read(request)
+		conn.Write(goodAnswer(1))
+		conn.Read(request)
+		conn.Write(appendFrame(nil, frameGoAway, 0, 0, []byte{0, 0, 0, 1, 0, 0, 0, 0}))
+		drain(conn)
+	}), fast(config.HealthCheckGRPC))
+	r.expect(Healthy)
+	eventually(t, "three connections", func() bool { return connections.Load() >= 3 })
+	if c := r.group.Counts(); c.Failure != 0 {
+		t.Errorf("%+v", c)
+	}
+}
