@@ -53,7 +53,7 @@ type TCPHealthCheck struct {
 // HTTPHealthCheck is the request and the statuses that are healthy.
 type HTTPHealthCheck struct {
 	Path             string
-	Host             string // "" = the cluster's name
+	Host             string // "" = the cluster's name, or the endpoint's address where that is no name of a host
 	Method           string
 	ExpectedStatuses []string // a status, or a range such as 200-299
 	Headers          []HTTPHeader

@@ -58,7 +58,7 @@ type GroupOptions struct {
 type Target struct {
 	ID      int32 // unique in the group
 	Address netip.AddrPort
-	Host    string // for the Host header and :authority, where the check names none; "" = the cluster's name
+	Host    string // for the Host header and :authority, where the check names none; "" = the cluster's name, or Address where that is no name of a host
 }
 
 // EventType is what an Event tells, by Envoy's names (data.core.v3.HealthCheckEvent).

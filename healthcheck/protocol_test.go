@@ -213,3 +213,19 @@ func TestIPv6(t *testing.T) {
 		t.Errorf("an endpoint that is not there is %s", v.State)
 	}
 }
+
+type authorityCase struct{ cluster, host, want string }
+
+func TestAuthority(t *testing.T) {
+	for _, tc := range []authorityCase{
+		{"ratings.example:80", "", "ratings.example:80"},
+		{"ratings", "a.example", "a.example"},
+		{"outbound|9080||ratings", "", "10.0.0.1:9080"},
+		{"two words", "", "10.0.0.1:9080"},
+	} {
+		on := &target{Target: Target{Host: tc.host, Address: netip.MustParseAddrPort("10.0.0.1:9080")}, group: &Group{cluster: tc.cluster}}
+		if got := on.authority(); got != tc.want {
+			t.Errorf("cluster %q, host %q: %q, want %q", tc.cluster, tc.host, got, tc.want)
+		}
+	}
+}

@@ -2,6 +2,7 @@ package healthcheck
 
 import (
 	"net/netip"
+	"strings"
 	"time"
 )
 
@@ -36,12 +37,24 @@ func (t *target) end() {
 	}
 }
 
-// authority is how HTTP names the endpoint where a check does not.
+// authority is how HTTP names the endpoint where a check does not: by the
+// cluster, as in Envoy, unless its name could not be a host's. Servers answer
+// 400 to outbound|9080||ratings.
 func (t *target) authority() string {
-	if t.Host != "" {
+	switch {
+	case t.Host != "":
 		return t.Host
+	case isHost(t.group.cluster):
+		return t.group.cluster
 	}
-	return t.group.cluster
+	return t.Address.String()
+}
+
+// isHost says whether name has only what names and addresses of hosts have.
+func isHost(name string) bool {
+	return name != "" && !strings.ContainsFunc(name, func(r rune) bool {
+		return !('a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9' || strings.ContainsRune("-._:", r))
+	})
 }
 
 // address is where a check connects to.
