@@ -36,6 +36,12 @@ func (c *ClusterInfo) write(b *strings.Builder) {
 	line("default_priority::max_connections", c.MaxConnections)
 	line("default_priority::max_pending_requests", c.MaxPending)
 	line("added_via_api", c.AddedViaAPI)
+	if o := c.Outliers; o != nil {
+		line("outlier::success_rate_average", -1)
+		line("outlier::success_rate_ejection_threshold", -1)
+		line("outlier::local_origin_success_rate_average", o.Average)
+		line("outlier::local_origin_success_rate_ejection_threshold", o.Threshold)
+	}
 	for i := range c.Endpoints {
 		e := &c.Endpoints[i]
 		for _, field := range e.fields() {
@@ -59,7 +65,7 @@ func (e *EndpointInfo) fields() []field {
 		{"cx_active", e.CxActive}, {"cx_connect_fail", e.CxConnectFail}, {"cx_total", e.CxTotal},
 		{"hostname", e.Hostname}, {"health_flags", health}, {"weight", e.Weight},
 		{"region", e.Region}, {"zone", e.Zone}, {"sub_zone", e.SubZone},
-		{"canary", false}, {"priority", e.Priority}, {"success_rate", -1}, {"local_origin_success_rate", -1},
+		{"canary", false}, {"priority", e.Priority}, {"success_rate", -1}, {"local_origin_success_rate", e.LocalOriginSuccessRate},
 	}
 }
 
@@ -70,6 +76,7 @@ type (
 		ObservabilityName string         `json:"observability_name"`
 		AddedViaAPI       bool           `json:"added_via_api,omitempty"`
 		CircuitBreakers   jsonBreakers   `json:"circuit_breakers"`
+		EjectionThreshold *jsonPercent   `json:"local_origin_success_rate_ejection_threshold,omitempty"`
 		HostStatuses      []jsonEndpoint `json:"host_statuses"`
 	}
 	jsonBreakers struct {
@@ -87,6 +94,10 @@ type (
 		Weight       uint32         `json:"weight"`
 		Priority     uint32         `json:"priority,omitempty"`
 		Locality     *jsonLocality  `json:"locality,omitempty"`
+		SuccessRate  *jsonPercent   `json:"local_origin_success_rate,omitempty"`
+	}
+	jsonPercent struct {
+		Value float64 `json:"value"`
 	}
 	jsonMetric struct {
 		Name  string `json:"name"`
@@ -106,6 +117,9 @@ func (c *ClusterInfo) json() jsonCluster {
 		CircuitBreakers: jsonBreakers{[]jsonThreshold{{c.MaxConnections, c.MaxPending}}},
 		HostStatuses:    make([]jsonEndpoint, len(c.Endpoints)),
 	}
+	if c.Outliers != nil {
+		j.EjectionThreshold = percentJSON(c.Outliers.Threshold)
+	}
 	for i := range c.Endpoints {
 		j.HostStatuses[i] = c.Endpoints[i].json()
 	}
@@ -119,6 +133,7 @@ func (e *EndpointInfo) json() jsonEndpoint {
 			{"cx_connect_fail", "", number(e.CxConnectFail)}, {"cx_total", "", number(e.CxTotal)}, {"cx_active", "GAUGE", number(e.CxActive)},
 		},
 	}
+	j.SuccessRate = percentJSON(e.LocalOriginSuccessRate)
 	if e.Region+e.Zone+e.SubZone != "" {
 		j.Locality = &jsonLocality{e.Region, e.Zone, e.SubZone}
 	}
@@ -140,6 +155,14 @@ func (e *EndpointInfo) healthJSON() map[string]any {
 		status[flag] = true
 	}
 	return status
+}
+
+// percentJSON leaves out what is not known.
+func percentJSON(percent float64) *jsonPercent {
+	if percent < 0 {
+		return nil
+	}
+	return &jsonPercent{percent}
 }
 
 func number(n uint64) string { return strconv.FormatUint(n, 10) }

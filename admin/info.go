@@ -58,8 +58,17 @@ type ClusterInfo struct {
 	Name           string
 	MaxConnections uint32
 	MaxPending     uint32
-	AddedViaAPI    bool // by a control plane
+	AddedViaAPI    bool         // by a control plane
+	Outliers       *OutlierInfo // nil: no outlier detection
 	Endpoints      []EndpointInfo
+}
+
+// OutlierInfo is what outlier detection knows of a cluster: of the success rates
+// of its endpoints, in percent, the average and the rate below which one is
+// ejected; -1: not known.
+type OutlierInfo struct {
+	Average   float64
+	Threshold float64
 }
 
 // EndpointInfo is one endpoint of a cluster.
@@ -75,6 +84,8 @@ type EndpointInfo struct {
 	Region        string
 	Zone          string
 	SubZone       string
+
+	LocalOriginSuccessRate float64 // percent, of outlier detection; -1: not known
 }
 
 // ConnectionQuery is what /connections was asked for.

@@ -41,7 +41,7 @@ func picks(b *testing.B, c *Cluster, original netip.AddrPort) {
 		var tried Tried
 		for p.Next() {
 			tried = Tried{}
-			if _, ok := c.Pick(original, &tried); !ok {
+			if _, ok := pick(c, original, &tried); !ok {
 				b.Error("nothing picked")
 				return
 			}
@@ -62,7 +62,7 @@ func endpoints(weights []uint32) []config.Endpoint {
 	list := make([]config.Endpoint, len(weights))
 	for i, w := range weights {
 		addr := netip.AddrFrom4([4]byte{10, 0, byte(i >> 8), byte(i)})
-		list[i] = config.Endpoint{Address: netip.AddrPortFrom(addr, 80), Weight: w}
+		list[i] = endpointOf(netip.AddrPortFrom(addr, 80), w)
 	}
 	return list
 }

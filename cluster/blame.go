@@ -26,7 +26,7 @@ func (f Fault) String() string {
 
 // Blame says whose fault err of Dial is, or what sock.TakeError gave.
 func Blame(err error) Fault {
-	if errors.Is(err, ErrSourceFamily) || errors.Is(err, ErrSourcePorts) {
+	if errors.Is(err, ErrSourceFamily) || errors.Is(err, ErrGone) || errors.Is(err, ErrSourcePorts) {
 		return HostAtFault
 	}
 	var errno sock.Errno
@@ -35,6 +35,9 @@ func Blame(err error) Fault {
 	}
 	return EndpointAtFault
 }
+
+// HostFault says that Blame finds this host at fault.
+func HostFault(err error) bool { return Blame(err) == HostAtFault }
 
 // BlameErrno is Blame for a bare error number.
 func BlameErrno(errno sock.Errno) Fault {

@@ -3,13 +3,19 @@ package cluster
 import (
 	"errors"
 	"fmt"
+	"math"
 	"net/netip"
+	"sync"
 	"sync/atomic"
 	"time"
 
+	"github.com/sluiceproxy/sluice/cluster/balance"
+	"github.com/sluiceproxy/sluice/cluster/dns"
 	"github.com/sluiceproxy/sluice/config"
+	"github.com/sluiceproxy/sluice/healthcheck"
 	"github.com/sluiceproxy/sluice/internal/sock"
 	"github.com/sluiceproxy/sluice/internal/stats"
+	"github.com/sluiceproxy/sluice/outlier"
 )
 
 // Why a cluster cannot be made or a connection cannot be dialled.
@@ -18,15 +24,20 @@ var (
 	ErrSourcePorts   = errors.New("no free source port")
 	ErrSourceAddress = errors.New("source address is not available")
 	ErrSourceFamily  = errors.New("source and endpoint are of different address families")
+	ErrGone          = errors.New("the endpoint was taken out of service while it was being connected")
 )
 
-// Cluster is a set of endpoints that serve the same thing. It is immutable
-// after New, but for its counts, and safe for all loops.
+// Cluster is a set of endpoints that serve the same thing. What the loops use
+// needs no lock; the rest has one of its own.
 type Cluster struct {
 	Name  string
 	Stats stats.Cluster
 
+	cfg            *config.Cluster
 	originalDst    bool
+	logical        bool // logical_dns: all addresses are one endpoint
+	offline        bool // nobody asks DNS: a name is an endpoint
+	hashes         bool // the policy goes by the client's address
 	portOverride   uint16
 	transparent    bool
 	mark           uint32
@@ -36,21 +47,48 @@ type Cluster struct {
 	keepalive      sock.Keepalive
 	userTimeout    time.Duration
 	proxyProtocol  config.ProxyProtocolVersion
+	patience       Patience
+
 	maxConnections int64
+	maxPending     int64
+	maxPerEndpoint int64
 
-	endpoints []endpoint
-	schedule  *schedule // nil without endpoints
+	view atomic.Pointer[view]
 
-	_        [64]byte // admitted changes with each connection: a cache line of its own
+	_        [64]byte // the counts change with each connection: cache lines of their own
 	admitted atomic.Int64
-	_        [56]byte
+	pending  atomic.Int64
+	_        [48]byte
+
+	used    atomic.Bool // had a connection ever
+	changes atomic.Uint64
+	crossed atomic.Bool // an outlier wants to be settled
+	noted   atomic.Bool // waits for its keeper
+	keeper  *Keeper     // nil before Keep
+
+	mu       sync.Mutex
+	options  balance.Options
+	known    map[string]*member
+	byID     map[int32]*member
+	members  []*member
+	lastID   int32
+	ramping  bool      // an endpoint's weight grows with time
+	ramped   time.Time // when it last did
+	watches  []*dns.Watch
+	detector *outlier.Detector
+	checks   *healthcheck.Group // nil without a checker
 }
 
-// New makes a cluster of a validated and normalised configuration.
+// New makes a cluster of a validated and normalised configuration. Names are
+// resolved and endpoints checked once a Keeper keeps it.
 func New(cfg *config.Cluster, st stats.Cluster) (*Cluster, error) {
 	c := &Cluster{
 		Name:           cfg.Name,
 		Stats:          st,
+		cfg:            cfg,
+		originalDst:    cfg.Type == config.ClusterOriginalDst,
+		logical:        cfg.Type == config.ClusterLogicalDNS,
+		hashes:         cfg.LBPolicy == config.RingHash || cfg.LBPolicy == config.Maglev,
 		portOverride:   cfg.UpstreamPortOverride,
 		transparent:    cfg.TransparentSource,
 		mark:           cfg.UpstreamMark,
@@ -61,34 +99,37 @@ func New(cfg *config.Cluster, st stats.Cluster) (*Cluster, error) {
 		userTimeout:    cfg.TCPUserTimeout,
 		proxyProtocol:  cfg.ProxyProtocol,
 		maxConnections: int64(cfg.CircuitBreakers.MaxConnections),
+		maxPending:     int64(cfg.CircuitBreakers.MaxPending),
+		maxPerEndpoint: math.MaxInt64,
+		options:        balance.OptionsOf(cfg),
+		byID:           make(map[int32]*member),
+	}
+	if n := cfg.CircuitBreakers.MaxConnectionsPerEndpoint; n > 0 {
+		c.maxPerEndpoint = int64(n)
 	}
 	switch cfg.Type {
-	case config.ClusterOriginalDst:
-		c.originalDst = true
-	case config.ClusterStatic:
-		if err := c.setEndpoints(cfg.Endpoints); err != nil {
-			return nil, fmt.Errorf("cluster %q: %w", cfg.Name, err)
-		}
+	case config.ClusterOriginalDst, config.ClusterStatic, config.ClusterStrictDNS, config.ClusterLogicalDNS:
 	default:
 		return nil, fmt.Errorf("cluster %q: %w: %q", cfg.Name, ErrType, cfg.Type)
 	}
+	if cfg.OutlierDetection != nil {
+		c.watchOutliers(cfg.OutlierDetection)
+	}
+	c.setMembers(c.literal(), time.Now())
 	return c, nil
 }
 
-func (c *Cluster) setEndpoints(list []config.Endpoint) error {
-	if len(list) == 0 {
-		return nil
+// literal is the endpoints whose addresses the configuration has.
+func (c *Cluster) literal() []found {
+	list := make([]found, len(c.cfg.Endpoints))
+	for i := range list {
+		spec := &c.cfg.Endpoints[i]
+		list[i].spec = spec
+		if spec.Address.Name == "" {
+			list[i].addresses = []netip.AddrPort{netip.AddrPortFrom(spec.Address.Addr().Unmap(), spec.Address.Port())}
+		}
 	}
-	weights := make([]uint32, len(list))
-	c.endpoints = make([]endpoint, len(list))
-	for i, e := range list {
-		weights[i] = e.Weight
-		c.endpoints[i].address = netip.AddrPortFrom(e.Address.Addr().Unmap(), e.Address.Port())
-		c.endpoints[i].weight = e.Weight
-	}
-	var err error
-	c.schedule, err = newSchedule(weights)
-	return err
+	return list
 }
 
 // Transparent says whether Dial uses the client's own address.
@@ -97,25 +138,12 @@ func (c *Cluster) Transparent() bool { return c.transparent }
 // ConnectTimeout is how long one attempt to connect may take.
 func (c *Cluster) ConnectTimeout() time.Duration { return c.connectTimeout }
 
-// Admit takes one place under circuit_breakers.max_connections, which counts
-// connections that are being dialled too. Without a free place it takes none
-// and returns false: overflow. Each place taken is given back by Release.
-func (c *Cluster) Admit() bool {
-	// Adding first and taking back after would let two loops refuse each
-	// other while a place is free.
-	for {
-		n := c.admitted.Load()
-		if n >= c.maxConnections {
-			return false
-		}
-		if c.admitted.CompareAndSwap(n, n+1) {
-			return true
-		}
-	}
+// Membership is how many endpoints there are, and how many of them take
+// connections as they should or as a last resort.
+func (c *Cluster) Membership() (total, healthy, degraded int) {
+	v := c.view.Load()
+	return len(v.seats), v.healthy, v.degraded
 }
 
-// Release gives back a place that Admit took.
-func (c *Cluster) Release() { c.admitted.Add(-1) }
-
-// Admitted is how many places are taken now.
-func (c *Cluster) Admitted() int { return int(c.admitted.Load()) }
+// Changes counts how often the set of endpoints was set.
+func (c *Cluster) Changes() uint64 { return c.changes.Load() }

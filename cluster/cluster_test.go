@@ -28,13 +28,25 @@ func with(t testing.TB, change func(*config.Cluster)) *Cluster {
 	return c
 }
 
+func endpointOf(a netip.AddrPort, weight uint32) config.Endpoint {
+	e := config.DefaultEndpoint()
+	e.Address, e.Weight = config.Address(a), weight
+	return e
+}
+
+// pick is Pick without a client.
+func pick(c *Cluster, original netip.AddrPort, tried *Tried) (Endpoint, bool) {
+	choice, ok := c.Pick(&Query{Original: original, Tried: tried})
+	return choice.Endpoint, ok
+}
+
 // static makes a cluster of endpoints 10.0.x.y:80 with these weights.
 func static(t testing.TB, weights ...uint32) *Cluster {
 	t.Helper()
 	return with(t, func(cfg *config.Cluster) {
 		for i, w := range weights {
 			addr := netip.AddrFrom4([4]byte{10, 0, byte(i >> 8), byte(i)})
-			cfg.Endpoints = append(cfg.Endpoints, config.Endpoint{Address: netip.AddrPortFrom(addr, 80), Weight: w})
+			cfg.Endpoints = append(cfg.Endpoints, endpointOf(netip.AddrPortFrom(addr, 80), w))
 		}
 	})
 }
@@ -51,13 +63,15 @@ func TestNewRefuses(t *testing.T) {
 
 func TestAdmitIsExact(t *testing.T) {
 	const limit, loops, each = 7, 4, 20000
-	c := with(t, func(cfg *config.Cluster) { cfg.CircuitBreakers.MaxConnections = limit })
+	c := static(t, 1)
+	c.maxConnections = limit
+	ep, _ := pick(c, netip.AddrPort{}, new(Tried))
 	var open, refused, tooMany atomic.Int64
 	var wg sync.WaitGroup
 	for range loops {
 		wg.Go(func() {
 			for range each {
-				if !c.Admit() {
+				if c.Admit(ep) != Admitted {
 					refused.Add(1)
 					continue
 				}
@@ -65,7 +79,7 @@ func TestAdmitIsExact(t *testing.T) {
 					tooMany.Add(1)
 				}
 				open.Add(-1)
-				c.Release()
+				c.Release(ep, Dialling)
 			}
 		})
 	}
@@ -75,15 +89,15 @@ func TestAdmitIsExact(t *testing.T) {
 		t.Errorf("%d times too many, %d refused with a place free", tooMany.Load(), refused.Load())
 	}
 	for i := range limit {
-		if !c.Admit() {
+		if c.Admit(ep) != Admitted {
 			t.Fatalf("place %d refused", i)
 		}
 	}
-	if c.Admit() {
+	if c.Admit(ep) == Admitted {
 		t.Errorf("place %d admitted", limit+1)
 	}
-	c.Release()
-	if !c.Admit() || c.Admitted() != limit {
+	c.Release(ep, Dialling)
+	if c.Admit(ep) != Admitted || c.Admitted() != limit {
 		t.Errorf("a place that was given back is not free; %d taken", c.Admitted())
 	}
 }
@@ -91,16 +105,16 @@ func TestAdmitIsExact(t *testing.T) {
 func TestEndpointCounts(t *testing.T) {
 	c := static(t, 1, 1)
 	var tried Tried
-	a, _ := c.Pick(netip.AddrPort{}, &tried)
-	b, _ := c.Pick(netip.AddrPort{}, &tried)
-	c.Opened(a)
-	c.ConnectFailed(a)
-	c.Closed(a)
-	c.Opened(b)
+	a, _ := pick(c, netip.AddrPort{}, &tried)
+	b, _ := pick(c, netip.AddrPort{}, &tried)
+	c.Admit(a)
+	c.ConnectFailed(a, Refused)
+	c.Release(a, Dialling)
+	c.Admit(b)
 	for _, got := range c.Endpoints() {
-		want := EndpointInfo{Address: a.Address, Weight: 1, TotalConnections: 1, ConnectFailures: 1}
+		want := EndpointInfo{Address: a.Address, Weight: 1, TotalConnections: 1, ConnectFailures: 1, SuccessRate: -1}
 		if got.Address == b.Address {
-			want = EndpointInfo{Address: b.Address, Weight: 1, TotalConnections: 1, ActiveConnections: 1}
+			want = EndpointInfo{Address: b.Address, Weight: 1, TotalConnections: 1, ActiveConnections: 1, SuccessRate: -1}
 		}
 		if got != want {
 			t.Errorf("%+v, want %+v", got, want)

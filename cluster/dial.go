@@ -12,6 +12,7 @@ import (
 type Origin struct {
 	Client netip.Addr // whose address transparent_source dials from
 	OnHost bool       // the endpoint is an address of this host
+	Knock  bool       // nothing will be sent: see sock.DialOptions.DelayAck
 
 	// Claim is asked for each source address under transparent_source, before
 	// the first packet leaves; false has another port tried.
@@ -25,7 +26,7 @@ type Origin struct {
 // that nothing was sent; Blame says whose fault.
 func (c *Cluster) Dial(ep Endpoint, origin Origin) (fd int, err error) {
 	remote := ep.Address.Addr()
-	o := sock.DialOptions{Keepalive: c.keepalive.Spread(), Transparent: c.transparent, Mark: c.mark}
+	o := sock.DialOptions{Keepalive: c.keepalive.Spread(), Transparent: c.transparent, Mark: c.mark, DelayAck: origin.Knock}
 	if !origin.OnHost && !remote.IsLoopback() {
 		o.UserTimeout = c.userTimeout
 	}

@@ -41,7 +41,7 @@ func finish(t testing.TB, fd int) sock.Errno {
 func dialTo(t testing.TB, c *Cluster, address string) (int, error) {
 	t.Helper()
 	var tried Tried
-	ep, ok := c.Pick(netip.MustParseAddrPort(address), &tried)
+	ep, ok := pick(c, netip.MustParseAddrPort(address), &tried)
 	if !ok {
 		t.Fatalf("no endpoint for %s", address)
 	}
@@ -130,7 +130,7 @@ func TestTransparentSource(t *testing.T) {
 	})
 	l := host.Listen("tcp", "127.0.0.1:81")
 	var tried Tried
-	ep, _ := c.Pick(netip.MustParseAddrPort("127.0.0.1:81"), &tried)
+	ep, _ := pick(c, netip.MustParseAddrPort("127.0.0.1:81"), &tried)
 	client := netip.MustParseAddr("203.0.113.7")
 	host.Do(func() {
 		fd, err := c.Dial(ep, Origin{Client: client, OnHost: true})
@@ -322,7 +322,7 @@ func TestSocketOptions(t *testing.T) {
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			var tried Tried
-			ep, _ := c.Pick(netip.MustParseAddrPort(tc.address), &tried)
+			ep, _ := pick(c, netip.MustParseAddrPort(tc.address), &tried)
 			host.Do(func() {
 				fd, err := c.Dial(ep, Origin{OnHost: tc.onHost})
 				if err != nil {
@@ -346,9 +346,10 @@ func TestDialAllocatesNothing(t *testing.T) {
 	c := with(t, boundTo("127.0.0.6"))
 	host := testnet.New(t).Host("pod")
 	host.Listen("tcp", "127.0.0.1:81")
+	ep, _ := pick(c, netip.MustParseAddrPort("127.0.0.1:81"), new(Tried))
 	host.Do(func() {
 		if n := testing.AllocsPerRun(50, func() {
-			fd, err := dialTo(t, c, "127.0.0.1:81")
+			fd, err := c.Dial(ep, Origin{})
 			if err != nil {
 				t.Fatal(err)
 			}

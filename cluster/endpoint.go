@@ -2,81 +2,70 @@ package cluster
 
 import (
 	"net/netip"
-	"sync/atomic"
+
+	"github.com/sluiceproxy/sluice/config"
 )
 
 // Endpoint is an address to connect to, as Pick chose it.
 type Endpoint struct {
 	Address netip.AddrPort
-	number  int32 // from 1, in the table of endpoints; 0 = in none, so that the zero Endpoint is harmless
+	member  *member           // nil: an original destination
+	spec    *config.Endpoint  // as it was when it was picked
+	others  *[]netip.AddrPort // all addresses of a name, this one first; nil: no more than one
 }
 
-// endpoint is a member of a static cluster. Its counts are shared by the
-// loops: an endpoint has no place in the loops' own shards, whose size would
-// then depend on how many endpoints come and go.
-type endpoint struct {
-	address  netip.AddrPort
-	weight   uint32
-	active   atomic.Int64
-	total    atomic.Uint64
-	failures atomic.Uint64
+// Locality is region/zone/sub_zone, as far as it is known.
+func (ep Endpoint) Locality() string {
+	if ep.spec == nil {
+		return ""
+	}
+	return LocalityName(ep.spec.Locality)
+}
+
+// LocalityName is region/zone/sub_zone, as far as it is known.
+func LocalityName(l config.Locality) string {
+	name := l.Region
+	for _, part := range []string{l.Zone, l.SubZone} {
+		if part != "" {
+			name += "/" + part
+		}
+	}
+	return name
 }
 
 // EndpointInfo is what /clusters shows of an endpoint.
 type EndpointInfo struct {
 	Address           netip.AddrPort
+	Hostname          string // the name that DNS gave the address for
+	HealthFlags       string // Envoy's, each after a slash; empty = healthy
 	Weight            uint32
+	Priority          uint32
+	Locality          config.Locality
 	ActiveConnections int64
-	TotalConnections  uint64 // attempts that Opened has counted
+	TotalConnections  uint64 // that Admit has counted
 	ConnectFailures   uint64
+	SuccessRate       float64 // percent of connections that were made, in the last interval of outlier detection; -1 = not known
 }
 
-// Endpoints lists the members of a static cluster in the order of the
+// Endpoints lists the endpoints of the moment, in the order of the
 // configuration. A cluster of type original_dst has none.
 func (c *Cluster) Endpoints() []EndpointInfo {
-	list := make([]EndpointInfo, len(c.endpoints))
-	for i := range c.endpoints {
-		e := &c.endpoints[i]
+	seats := c.view.Load().seats
+	list := make([]EndpointInfo, len(seats))
+	for i := range seats {
+		s := &seats[i]
 		list[i] = EndpointInfo{
-			Address:           e.address,
-			Weight:            e.weight,
-			ActiveConnections: e.active.Load(),
-			TotalConnections:  e.total.Load(),
-			ConnectFailures:   e.failures.Load(),
+			Address:           s.addresses[0],
+			Hostname:          s.spec.Address.Name,
+			HealthFlags:       s.member.health().String(),
+			Weight:            s.spec.Weight,
+			Priority:          s.spec.Priority,
+			Locality:          s.spec.Locality,
+			ActiveConnections: s.member.active.Load(),
+			TotalConnections:  s.member.total.Load(),
+			ConnectFailures:   s.member.failures.Load(),
+			SuccessRate:       c.successRate(s.member.id),
 		}
 	}
 	return list
-}
-
-// member is ep's place in the table, nil for an original destination.
-func (c *Cluster) member(ep Endpoint) *endpoint {
-	if ep.number == 0 {
-		return nil
-	}
-	return &c.endpoints[ep.number-1]
-}
-
-// Opened counts a connection to ep from now on as active, in Envoy's sense
-// from the moment that it is dialled. Closed ends it.
-func (c *Cluster) Opened(ep Endpoint) {
-	if e := c.member(ep); e != nil {
-		e.active.Add(1)
-		e.total.Add(1)
-	}
-}
-
-// Closed ends a connection that Opened has counted, whether or not it was ever
-// established.
-func (c *Cluster) Closed(ep Endpoint) {
-	if e := c.member(ep); e != nil {
-		e.active.Add(-1)
-	}
-}
-
-// ConnectFailed counts an attempt that failed by the endpoint's fault: see
-// Blame. Timeouts count too.
-func (c *Cluster) ConnectFailed(ep Endpoint) {
-	if e := c.member(ep); e != nil {
-		e.failures.Add(1)
-	}
 }

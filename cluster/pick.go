@@ -1,52 +1,60 @@
 package cluster
 
-import "net/netip"
+import (
+	"net/netip"
 
-// maxSearch bounds the walk along the schedule for an endpoint that is not
-// tried yet. Where a heavy endpoint fills longer stretches than that, the
-// table is searched instead.
-const maxSearch = 64
+	"github.com/sluiceproxy/sluice/cluster/balance"
+)
 
-// Pick chooses an endpoint that is not in tried, and adds it there. A static
-// cluster gives its endpoints in turn, by weight. One of type original_dst
-// gives original, with upstream_port_override, once. False means that there is
-// none left.
-func (c *Cluster) Pick(original netip.AddrPort, tried *Tried) (Endpoint, bool) {
+// Tried remembers which endpoints of one cluster a connection has tried. The
+// zero value is ready.
+type Tried = balance.Tried
+
+// Query is what an endpoint is picked by.
+type Query struct {
+	Original netip.AddrPort // where the connection wanted to go
+	Client   netip.Addr     // the invalid Addr: policies that hash pick at random
+	Tried    *Tried
+}
+
+// Choice is what Pick found.
+type Choice struct {
+	Endpoint Endpoint
+	Panic    bool // chosen without regard to health
+}
+
+// Pick chooses an endpoint that is not in q.Tried, and adds it there; false
+// means that there is none left. A cluster of type original_dst gives
+// q.Original, with upstream_port_override, once.
+func (c *Cluster) Pick(q *Query) (Choice, bool) {
 	if c.originalDst {
-		return c.pickOriginal(original, tried)
+		return c.pickOriginal(q)
 	}
-	if tried.Len() >= len(c.endpoints) {
-		return Endpoint{}, false
+	v := c.view.Load()
+	by := balance.Query{Tried: q.Tried}
+	if c.hashes && q.Client.IsValid() {
+		by.Hash, by.Hashed = balance.Hash(q.Client), true
 	}
-	place := c.pickPlace(tried)
-	tried.add(place)
-	return Endpoint{Address: c.endpoints[place].address, number: place + 1}, true
+	choice, ok := v.table.Pick(&by)
+	if !ok {
+		return Choice{Panic: choice.Panic}, false
+	}
+	s := &v.seats[choice.Index]
+	ep := Endpoint{Address: s.addresses[0], member: s.member, spec: &s.spec}
+	if len(s.addresses) > 1 {
+		ep.others = &s.addresses
+	}
+	return Choice{ep, choice.Panic}, true
 }
 
-// pickPlace finds an untried endpoint; there is one. What comes instead of an
-// endpoint that is tried already is looked up ahead of the shared cursor,
-// without moving it: a retry of one connection must not cost the endpoints in
-// between their turn.
-func (c *Cluster) pickPlace(tried *Tried) int32 {
-	turn := c.schedule.turn()
-	place := c.schedule.at(turn)
-	for ahead := uint64(1); tried.has(place) && ahead < maxSearch; ahead++ {
-		place = c.schedule.at(turn + ahead)
+func (c *Cluster) pickOriginal(q *Query) (Choice, bool) {
+	if q.Tried.Len() > 0 || !q.Original.IsValid() {
+		return Choice{}, false
 	}
-	for tried.has(place) {
-		place = (place + 1) % int32(len(c.endpoints))
-	}
-	return place
-}
-
-func (c *Cluster) pickOriginal(original netip.AddrPort, tried *Tried) (Endpoint, bool) {
-	if tried.Len() > 0 || !original.IsValid() {
-		return Endpoint{}, false
-	}
-	tried.add(0)
-	port := original.Port()
+	q.Tried.Add(0)
+	port := q.Original.Port()
 	if c.portOverride != 0 {
 		port = c.portOverride
 	}
-	return Endpoint{Address: netip.AddrPortFrom(original.Addr().Unmap(), port)}, true
+	return Choice{Endpoint: Endpoint{Address: netip.AddrPortFrom(q.Original.Addr().Unmap(), port)}}, true
 }

@@ -1,7 +1,6 @@
 package cluster
 
 import (
-	"math/rand/v2"
 	"net/netip"
 	"sync"
 	"testing"
@@ -14,7 +13,7 @@ func shares(c *Cluster, n int) map[netip.AddrPort]int {
 	got := map[netip.AddrPort]int{}
 	for range n {
 		var tried Tried
-		ep, ok := c.Pick(netip.AddrPort{}, &tried)
+		ep, ok := pick(c, netip.AddrPort{}, &tried)
 		if ok {
 			got[ep.Address]++
 		}
@@ -34,7 +33,7 @@ func TestPickByWeight(t *testing.T) {
 
 func TestPickWithoutEndpoints(t *testing.T) {
 	var tried Tried
-	if ep, ok := static(t).Pick(netip.MustParseAddrPort("1.2.3.4:5"), &tried); ok {
+	if ep, ok := pick(static(t), netip.MustParseAddrPort("1.2.3.4:5"), &tried); ok {
 		t.Errorf("picked %v", ep)
 	}
 }
@@ -47,30 +46,17 @@ func TestPickNeverTwice(t *testing.T) {
 		for range 3 {
 			seen := map[netip.AddrPort]bool{}
 			for range weights {
-				ep, ok := c.Pick(netip.AddrPort{}, &tried)
+				ep, ok := pick(c, netip.AddrPort{}, &tried)
 				if !ok || seen[ep.Address] {
 					t.Fatalf("weights %v: pick %v, %v after %v", weights, ep, ok, seen)
 				}
 				seen[ep.Address] = true
 			}
-			if ep, ok := c.Pick(netip.AddrPort{}, &tried); ok || tried.Len() != len(weights) {
+			if ep, ok := pick(c, netip.AddrPort{}, &tried); ok || tried.Len() != len(weights) {
 				t.Fatalf("weights %v: picked %v after all", weights, ep)
 			}
 			tried = Tried{}
 		}
-	}
-}
-
-// What a retry skips keeps its turn: the cursor moves by one for each pick.
-func TestRetryTakesOneTurn(t *testing.T) {
-	c := static(t, 5, 1, 1)
-	var tried Tried
-	before := c.schedule.cursor.Load()
-	for range 3 {
-		c.Pick(netip.AddrPort{}, &tried)
-	}
-	if moved := c.schedule.cursor.Load() - before; moved != 3 {
-		t.Errorf("three picks took %d turns", moved)
 	}
 }
 
@@ -121,16 +107,16 @@ func TestPickOriginalDestination(t *testing.T) {
 			})
 			original, _ := netip.ParseAddrPort(tc.original)
 			var tried Tried
-			ep, ok := c.Pick(original, &tried)
+			ep, ok := pick(c, original, &tried)
 			if want, _ := netip.ParseAddrPort(tc.want); ok != (tc.want != "") || ep.Address != want {
 				t.Fatalf("picked %v, %v", ep, ok)
 			}
-			if again, ok := c.Pick(original, &tried); ok {
+			if again, ok := pick(c, original, &tried); ok {
 				t.Errorf("picked %v a second time", again)
 			}
-			c.Opened(ep)
-			c.ConnectFailed(ep)
-			c.Closed(ep)
+			c.Admit(ep)
+			c.ConnectFailed(ep, Refused)
+			c.Release(ep, Dialling)
 			if n := len(c.Endpoints()); n != 0 {
 				t.Errorf("%d endpoints kept", n)
 			}
@@ -143,42 +129,9 @@ func TestPickAllocatesNothing(t *testing.T) {
 	if n := testing.AllocsPerRun(100, func() {
 		var tried Tried
 		for range 8 {
-			c.Pick(netip.AddrPort{}, &tried)
+			pick(c, netip.AddrPort{}, &tried)
 		}
 	}); n != 0 {
 		t.Errorf("%v allocations for eight attempts, want 0", n)
-	}
-}
-
-func benchmarkPick(b *testing.B, weights []uint32) {
-	c := static(b, weights...)
-	b.ReportAllocs()
-	b.RunParallel(func(p *testing.PB) {
-		var tried Tried
-		for p.Next() {
-			tried = Tried{}
-			c.Pick(netip.AddrPort{}, &tried)
-		}
-	})
-}
-
-func BenchmarkPickTwo(b *testing.B) { benchmarkPick(b, []uint32{1, 1}) }
-
-func BenchmarkPick5000(b *testing.B) {
-	weights := make([]uint32, 5000)
-	for i := range weights {
-		weights[i] = 1 + rand.Uint32N(1000)
-	}
-	benchmarkPick(b, weights)
-}
-
-func BenchmarkPickAfterSevenTried(b *testing.B) {
-	c := static(b, 1, 1, 1, 1, 1, 1, 1, 1)
-	b.ReportAllocs()
-	for b.Loop() {
-		var tried Tried
-		for range 8 {
-			c.Pick(netip.AddrPort{}, &tried)
-		}
 	}
 }

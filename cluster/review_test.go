@@ -23,7 +23,7 @@ func TestNoPortForTransparentSource(t *testing.T) {
 		cfg.TransparentSource = true
 	})
 	var tried Tried
-	ep, _ := c.Pick(netip.MustParseAddrPort("127.0.0.1:81"), &tried)
+	ep, _ := pick(c, netip.MustParseAddrPort("127.0.0.1:81"), &tried)
 	origin := Origin{
 		Client: netip.MustParseAddr("127.0.0.1"),
 		OnHost: true,

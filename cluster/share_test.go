@@ -46,7 +46,7 @@ func TestShares(t *testing.T) {
 func TestSharesOfOriginalDestination(t *testing.T) {
 	c := with(t, func(cfg *config.Cluster) { cfg.Type, cfg.UpstreamPortOverride = config.ClusterOriginalDst, 8080 })
 	original := netip.MustParseAddrPort("10.4.1.12:9080")
-	want := Share{netip.MustParseAddrPort("10.4.1.12:8080"), 100}
+	want := Share{Address: "10.4.1.12:8080", Percent: 100, Health: "healthy"}
 	if got := c.Shares(original); len(got) != 1 || got[0] != want {
 		t.Errorf("%v, want %v", got, want)
 	}

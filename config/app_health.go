@@ -57,7 +57,7 @@ func learnPort(cfg *Config, chain *FilterChain) (AppHealthPort, bool) {
 		// connection tells: loopback is what can be known.
 		port.Check.Port = c.UpstreamPortOverride
 	case c.Type == ClusterStatic && len(c.Endpoints) == 1:
-		port.Address = c.Endpoints[0].Address
+		port.Address = c.Endpoints[0].Address.AddrPort
 	case c.Type != ClusterOriginalDst:
 		return port, false
 	}

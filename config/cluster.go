@@ -48,6 +48,7 @@ type Cluster struct {
 	Maglev                 MaglevPolicy
 	SlowStart              SlowStart
 	HealthyPanicThreshold  uint32 // percent of available endpoints below which health is ignored; 0 = never
+	FailTrafficOnPanic     bool   // below the threshold, no endpoint instead of any
 	OverprovisioningFactor uint32 // percent; 140 lets a priority lose 28 % of its endpoints before load leaves it
 	LocalityWeighted       bool
 
@@ -97,7 +98,7 @@ type SlowStart struct {
 // Endpoint is one address of a cluster, or, for those of the DNS types, one
 // name.
 type Endpoint struct {
-	Address        netip.AddrPort
+	Address        HostPort
 	Weight         uint32
 	Priority       uint32 // 0 first
 	HealthStatus   HealthStatus

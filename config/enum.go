@@ -36,10 +36,30 @@ func ProxyProtocolVersions() []ProxyProtocolVersion {
 }
 
 // ClusterTypes are the allowed values of Cluster.Type.
-func ClusterTypes() []ClusterType { return []ClusterType{ClusterStatic, ClusterOriginalDst} }
+func ClusterTypes() []ClusterType {
+	return []ClusterType{ClusterStatic, ClusterStrictDNS, ClusterLogicalDNS, ClusterOriginalDst}
+}
 
 // LBPolicies are the allowed values of Cluster.LBPolicy.
-func LBPolicies() []LBPolicy { return []LBPolicy{RoundRobin} }
+func LBPolicies() []LBPolicy {
+	return []LBPolicy{RoundRobin, LeastRequest, Random, RingHash, Maglev}
+}
+
+// HealthStatuses are the allowed values of Endpoint.HealthStatus.
+func HealthStatuses() []HealthStatus {
+	return []HealthStatus{HealthUnknown, HealthHealthy, HealthUnhealthy, HealthDegraded, HealthDraining, HealthTimeout}
+}
+
+// LookupFamilies are the allowed values of DNS.LookupFamily.
+func LookupFamilies() []LookupFamily {
+	return []LookupFamily{LookupAuto, LookupV4Only, LookupV6Only, LookupV4Preferred, LookupAll}
+}
+
+// OpenConnectionsActions are the allowed values of Cluster.OnEndpointRemoved
+// and Cluster.OnEndpointUnhealthy.
+func OpenConnectionsActions() []OpenConnections {
+	return []OpenConnections{KeepConnections, DrainConnections, CloseConnections}
+}
 
 // HealthCheckTypes are the allowed values of HealthCheck.Type.
 func HealthCheckTypes() []HealthCheckType {

@@ -82,7 +82,7 @@ func normalizeCluster(c *Cluster) {
 	c.HealthChecks = nilIfEmpty(c.HealthChecks)
 	c.Endpoints = nilIfEmpty(c.Endpoints)
 	for i := range c.Endpoints {
-		c.Endpoints[i].Address = unmapPort(c.Endpoints[i].Address)
+		c.Endpoints[i].Address.AddrPort = unmapPort(c.Endpoints[i].Address.AddrPort)
 	}
 }
 

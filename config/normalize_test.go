@@ -10,7 +10,7 @@ func TestNormalize(t *testing.T) {
 	cfg := Default()
 	cfg.AccessLog, cfg.Clusters = []AccessLog{}, []Cluster{{
 		UpstreamBindAddress: netip.MustParseAddr("::ffff:127.0.0.6"),
-		Endpoints:           []Endpoint{{Address: netip.MustParseAddrPort("[::ffff:10.0.0.1]:80")}},
+		Endpoints:           []Endpoint{{Address: Address(netip.MustParseAddrPort("[::ffff:10.0.0.1]:80"))}},
 	}}
 	cfg.Listeners = []Listener{{
 		Address: netip.MustParseAddrPort("[::ffff:0.0.0.0]:15006"),

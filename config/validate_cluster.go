@@ -3,7 +3,6 @@ package config
 import (
 	"fmt"
 	"math"
-	"net/netip"
 	"time"
 )
 
@@ -24,9 +23,10 @@ func (v *validator) clusterList(clusters []Cluster) {
 		if t := c.TCPUserTimeout; t < 0 || t > maxUserTimeout || t > 0 && t < time.Millisecond {
 			v.add(path+".tcp_user_timeout", "must be 0s (the kernel's own) or from 1ms to %v, not %v", maxUserTimeout, t)
 		}
-		if c.CircuitBreakers.MaxConnections == 0 {
-			v.add(path+".circuit_breakers.max_connections", "must be at least 1 (%d is as good as unlimited), not 0", uint32(math.MaxUint32))
-		}
+		v.breakers(path+".circuit_breakers", &c.CircuitBreakers)
+		v.balancing(path, c)
+		oneOf(v, path+".on_endpoint_removed", c.OnEndpointRemoved, OpenConnectionsActions())
+		oneOf(v, path+".on_endpoint_unhealthy", c.OnEndpointUnhealthy, OpenConnectionsActions())
 		v.keepalive(path+".tcp_keepalive", c.TCPKeepalive)
 		if c.ProxyProtocol != "" {
 			oneOf(v, path+".proxy_protocol", c.ProxyProtocol, ProxyProtocolVersions())
@@ -36,12 +36,15 @@ func (v *validator) clusterList(clusters []Cluster) {
 			v.outlier(path+".outlier_detection", c.OutlierDetection)
 		}
 		v.healthChecks(path, c)
-		switch c.Type {
-		case ClusterOriginalDst:
+		if c.Type == ClusterOriginalDst {
 			v.originalDst(path, c)
-		case ClusterStatic:
-			v.static(path, c)
+			continue
 		}
+		if c.UpstreamPortOverride != 0 {
+			v.add(path+".upstream_port_override", "works with type original_dst only: give the endpoints that port instead")
+		}
+		v.dns(path, c)
+		v.endpoints(path, c)
 	}
 }
 
@@ -62,45 +65,26 @@ func (v *validator) source(path string, c *Cluster) {
 	}
 }
 
+func (v *validator) breakers(path string, b *CircuitBreakers) {
+	atLeastOne := func(key string, n uint32) {
+		if n == 0 {
+			v.add(path+key, "must be at least 1 (%d is as good as unlimited), not 0", uint32(math.MaxUint32))
+		}
+	}
+	atLeastOne(".max_connections", b.MaxConnections)
+	atLeastOne(".max_pending", b.MaxPending)
+}
+
+// originalDst refuses what needs endpoints: a cluster that dials where the
+// connection wanted to go has none of its own to check or to choose from.
 func (v *validator) originalDst(path string, c *Cluster) {
-	if len(c.Endpoints) > 0 {
-		v.add(path+".endpoints", "must be left out with type original_dst: it dials where the connection wanted to go")
-	}
-}
-
-func (v *validator) static(path string, c *Cluster) {
-	if c.UpstreamPortOverride != 0 {
-		v.add(path+".upstream_port_override", "works with type original_dst only: give the endpoints that port instead")
-	}
-	seen := make(map[netip.AddrPort]int, len(c.Endpoints))
-	sum := uint64(0)
-	for i, e := range c.Endpoints {
-		at := fmt.Sprintf("%s.endpoints[%d]", path, i)
-		v.endpointAddress(at+".address", e.Address, c.UpstreamBindAddress)
-		if first, ok := seen[e.Address]; ok && e.Address.IsValid() {
-			v.add(at+".address", "%s is already endpoints[%d]: give that one more weight instead", e.Address, first)
+	none := func(key string, given bool) {
+		if given {
+			v.add(path+key, "must be left out with type original_dst: it dials where the connection wanted to go")
 		}
-		seen[e.Address] = i
-		if e.Weight == 0 {
-			v.add(at+".weight", "must be at least 1, not 0")
-		}
-		sum += uint64(e.Weight)
 	}
-	v.weightSum(path+".endpoints", sum)
-}
-
-func (v *validator) endpointAddress(path string, a netip.AddrPort, bind netip.Addr) {
-	ip := a.Addr()
-	switch {
-	case !a.IsValid():
-		v.add(path, "is required: IP:port, such as 10.4.1.12:9080")
-	case a.Port() == 0:
-		v.add(path, "must have a port from 1 to 65535, not 0")
-	case ip.IsUnspecified() || ip.IsMulticast():
-		v.add(path, "must be an address that can be connected to (%s cannot)", ip)
-	case ip.Zone() != "":
-		v.add(path, "must not have a zone (%s has)", a)
-	case bind.IsValid() && bind.Is4() != ip.Is4():
-		v.add(path, "%s cannot be reached from upstream_bind_address %s: both must be IPv4 or both IPv6", a, bind)
-	}
+	none(".endpoints", len(c.Endpoints) > 0)
+	none(".outlier_detection", c.OutlierDetection != nil)
+	none(".circuit_breakers.max_connections_per_endpoint", c.CircuitBreakers.MaxConnectionsPerEndpoint > 0)
+	none(".lb_policy", c.LBPolicy != RoundRobin)
 }

@@ -2,7 +2,6 @@ package config
 
 import (
 	"fmt"
-	"net/netip"
 	"slices"
 	"strings"
 	"time"
@@ -188,7 +187,7 @@ func (v *validator) appHealth(cfg *Config) {
 		}
 		seen[p.Port] = i
 		if p.Address.IsValid() {
-			v.endpointAddress(path+".address", p.Address, netip.Addr{})
+			v.endpointAddress(path+".address", Address(p.Address), &Cluster{Type: ClusterStatic})
 			if p.Check.Port != 0 {
 				v.add(path+".check.port", "cannot be given together with address: leave one out")
 			}

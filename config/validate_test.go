@@ -25,7 +25,7 @@ func valid() *Config {
 	static := DefaultCluster()
 	static.Name = "static"
 	endpoint := DefaultEndpoint()
-	endpoint.Address = netip.MustParseAddrPort("10.0.0.1:80")
+	endpoint.Address = Address(netip.MustParseAddrPort("10.0.0.1:80"))
 	static.Endpoints = []Endpoint{endpoint}
 	dst := DefaultCluster()
 	dst.Name, dst.Type = "dst", ClusterOriginalDst
@@ -118,7 +118,7 @@ func TestValidate(t *testing.T) {
 		{"chain log", func(c *Config) { c.Listeners[0].FilterChains[0].AccessLog = []AccessLog{DefaultAccessLog()} }, "listeners[0].filter_chains[0].access_log[0].path: is required"},
 		{"dangling", func(c *Config) { c.Listeners[0].FilterChains[0].TCPProxy.Cluster = "x" }, "listeners[0].filter_chains[0].tcp_proxy.cluster: there is no"},
 		{"type", func(c *Config) { c.Clusters[0].Type = "eds" }, "clusters[0].type: must be one of"},
-		{"policy", func(c *Config) { c.Clusters[0].LBPolicy = "random" }, "clusters[0].lb_policy: must be round_robin"},
+		{"policy", func(c *Config) { c.Clusters[0].LBPolicy = "fastest" }, "clusters[0].lb_policy: must be one of round_robin"},
 		{"timeout", func(c *Config) { c.Clusters[0].ConnectTimeout = 0 }, "clusters[0].connect_timeout: must be more"},
 		{"user timeout", func(c *Config) { c.Clusters[0].TCPUserTimeout = 1000 * time.Hour }, "clusters[0].tcp_user_timeout: must be"},
 		{"no connections", func(c *Config) { c.Clusters[0].CircuitBreakers.MaxConnections = 0 }, "clusters[0].circuit_breakers.max_connections: must be"},

@@ -90,7 +90,7 @@ func (s *session) OnEvents(_, events uint32) {
 // connected begins to talk.
 func (s *session) connected() {
 	if preamble := s.target.group.options.Preamble; preamble != nil {
-		s.unsent = append(s.unsent, preamble()...)
+		s.unsent = preamble(s.unsent, sock.LocalAddr(s.fd), s.target.address(s.check))
 	}
 	if s.exchange = newExchange(s.check, s.target.authority()); s.exchange != nil {
 		s.ask()

@@ -36,9 +36,9 @@ type GroupOptions struct {
 	// endpoint. nil: none is.
 	HostFault func(err error) bool
 
-	// Preamble is sent first on each new connection, such as a PROXY header;
-	// nil: nothing is.
-	Preamble func() []byte
+	// Preamble appends what is sent first on each new connection, from local to
+	// remote, such as a PROXY header; nil: nothing is.
+	Preamble func(dst []byte, local, remote netip.AddrPort) []byte
 
 	// HasTraffic says whether the cluster ever had a connection; until then
 	// no_traffic_interval counts. nil: it had.
@@ -48,6 +48,10 @@ type GroupOptions struct {
 	// included; reason is empty unless it is Unhealthy. It may be called once
 	// more for an endpoint that Set has removed a moment ago.
 	Changed func(id int32, state State, reason string)
+
+	// Passed hears of each check that an endpoint passes while it is Healthy or
+	// Degraded.
+	Passed func(id int32)
 
 	// Skipped hears of a fault of this host that keeps checks from running, once
 	// until a check runs again.

@@ -173,7 +173,7 @@ func TestHTTPRequest(t *testing.T) {
 		Headers: []config.HTTPHeader{{Name: "X-A", Value: "b"}, {Name: "user-agent", Value: "me"}},
 	}
 	r := newRig(t)
-	r.options.Preamble = func() []byte { return []byte("PROXY UNKNOWN\r\n") }
+	r.options.Preamble = unknownHeader
 	r.group = r.checker.NewGroup("ratings", []config.HealthCheck{c}, r.options)
 	r.group.Set([]Target{{ID: 1, Address: address, Host: "ratings.example"}})
 	want := "PROXY UNKNOWN\r\nPOST /live?x=1 HTTP/1.1\r\nHost: ratings.example\r\nX-A: b\r\nuser-agent: me\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
@@ -181,6 +181,10 @@ func TestHTTPRequest(t *testing.T) {
 		t.Errorf("the server got\n%q, want\n%q", got, want)
 	}
 	r.expect(Healthy)
+}
+
+func unknownHeader(dst []byte, _, _ netip.AddrPort) []byte {
+	return append(dst, "PROXY UNKNOWN\r\n"...)
 }
 
 // A plain connection carries the PROXY header too, or its server would log an
@@ -195,7 +199,7 @@ func TestPreambleOfPlainTCP(t *testing.T) {
 		got <- string(all)
 	})
 	r := newRig(t)
-	r.options.Preamble = func() []byte { return []byte("PROXY UNKNOWN\r\n") }
+	r.options.Preamble = unknownHeader
 	r.watch(address, slow(config.HealthCheckTCP))
 	r.expect(Healthy)
 	if all := receive(t, "the header", got); all != "PROXY UNKNOWN\r\n" {

@@ -122,6 +122,9 @@ func (s *session) conclude(r result) {
 	s.planNext(r, step, !before.checked)
 	s.tell(before, r)
 	s.target.judge(r)
+	if passed := s.target.group.options.Passed; passed != nil && r.failure == NoFailure && s.target.verdict.State >= Degraded {
+		passed(s.target.ID)
+	}
 }
 
 func (s *session) count(r result) transition {

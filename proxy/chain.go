@@ -20,6 +20,9 @@ type Chain struct {
 	routes   []route // one, unless the clusters are weighted
 	split    *cluster.Split
 	attempts int
+
+	hashSource bool // policies that hash go by the client's address
+
 	timeouts relay.Timeouts
 	gate     gate
 	log      *accesslog.Logger
@@ -57,6 +60,9 @@ func NewChain(cfg *config.FilterChain, owner *config.Listener, m *Materials) (*C
 	c := &Chain{
 		Name:     cfg.Name,
 		attempts: tcp.MaxConnectAttempts,
+
+		hashSource: tcp.HashPolicy.SourceIP,
+
 		timeouts: relay.Timeouts{Idle: tcp.IdleTimeout, HalfClose: tcp.HalfCloseTimeout, Duration: tcp.MaxConnectionDuration},
 		log:      logger,
 	}

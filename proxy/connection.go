@@ -71,6 +71,7 @@ type Connection struct {
 
 	dialling dialling
 	relay    relay.Relay
+	patience patience
 	timer    eventloop.Timer
 
 	accepted  int64 // loop times
@@ -188,6 +189,7 @@ func (c *Connection) OnTimer() {
 	case connecting:
 		c.dialTimedOut()
 	case relaying:
+		c.lookAtClock()
 		c.follow(relay.Downstream, c.relay.OnTimer(c.loop().Now()))
 		if c.state == relaying {
 			c.arm()
@@ -210,6 +212,7 @@ func (c *Connection) startRelay(events uint32) {
 	meter := &c.route.meters[c.worker.number]
 	c.relay.Start(c.fds, c.worker.relays, meter, &c.chain.timeouts, c.accepted, now)
 	c.state, c.connected = relaying, now
+	c.expect()
 	c.relay.Note(relay.Downstream, c.early)
 	c.relay.Note(relay.Upstream, events)
 	c.log(config.LogConnected)
@@ -231,6 +234,9 @@ func (c *Connection) follow(side relay.Side, status relay.Status) {
 		c.relayed()
 		return
 	}
+	if c.patience.waiting {
+		c.look()
+	}
 	if c.relay.Rearm() {
 		c.arm()
 	}
@@ -239,6 +245,9 @@ func (c *Connection) follow(side relay.Side, status relay.Status) {
 // arm starts the timer for the relay's next deadline.
 func (c *Connection) arm() {
 	at, ok := c.relay.Next(c.loop().Now())
+	if due, waiting := c.answerDue(); waiting && (!ok || due < at) {
+		at, ok = due, true
+	}
 	if !ok {
 		c.loop().StopTimer(&c.timer)
 		return
@@ -272,6 +281,7 @@ func (c *Connection) relayed() {
 		o.closedBy, o.reason, o.flags = accesslog.ByProxy, accesslog.MaxDuration, accesslog.DurationTimeout
 		c.shard().Inc(c.chain.tcp.MaxDuration)
 	}
+	c.lookAtEnd()
 	c.end()
 }
 

@@ -23,20 +23,30 @@ type dialling struct {
 	timedOut bool           // the last failed one
 }
 
+// failure is how the last attempt failed.
+func (d *dialling) failure() cluster.Failure {
+	if d.timedOut {
+		return cluster.TimedOut
+	}
+	return cluster.Refused
+}
+
 // dial tries endpoints until one is being connected, and gives up when none is
 // left or there were enough attempts.
 func (c *Connection) dial() {
 	d := &c.dialling
 	c.state = opening
+	full := cluster.Admitted
 	for d.attempts < c.chain.attempts {
-		endpoint, ok := c.cluster().Pick(c.destination, &d.tried)
+		endpoint, ok := c.pick()
 		if !ok {
 			break
 		}
-		if !c.cluster().Admit() {
-			c.shard().Inc(c.cluster().Stats.Overflow)
-			c.fail(accesslog.Overflow, accesslog.UpstreamOverflow)
-			return
+		if refusal := c.cluster().Admit(endpoint); refusal != cluster.Admitted {
+			if full = refusal; refusal == cluster.EndpointFull {
+				continue
+			}
+			break
 		}
 		d.attempts++
 		d.endpoint, d.local, d.noted, d.began = endpoint, netip.AddrPort{}, false, c.loop().Now()
@@ -46,7 +56,36 @@ func (c *Connection) dial() {
 			return
 		}
 	}
+	if full != cluster.Admitted {
+		c.overflow(full)
+		return
+	}
 	c.giveUp()
+}
+
+// pick chooses the endpoint of the next attempt.
+func (c *Connection) pick() (cluster.Endpoint, bool) {
+	q := cluster.Query{Original: c.destination, Tried: &c.dialling.tried}
+	if c.chain.hashSource {
+		q.Client = c.source.Addr()
+	}
+	choice, ok := c.cluster().Pick(&q)
+	if choice.Panic {
+		c.shard().Inc(c.cluster().Stats.HealthyPanic)
+	}
+	return choice.Endpoint, ok
+}
+
+// overflow resets a connection for which circuit_breakers leave no room.
+func (c *Connection) overflow(refusal cluster.Refusal) {
+	counters := &c.cluster().Stats
+	if refusal == cluster.PendingFull {
+		c.shard().Inc(counters.PendingOverflow)
+	} else {
+		c.shard().Inc(counters.Overflow)
+	}
+	c.outcome.details = refusal.String()
+	c.fail(accesslog.Overflow, accesslog.UpstreamOverflow)
 }
 
 // dialEndpoint starts one attempt; when that fails at once, all is as before it.
@@ -188,7 +227,7 @@ func (c *Connection) dialTimedOut() {
 func (c *Connection) attemptFailed(err error) {
 	c.outcome.failure = err
 	c.countDialFailed(err)
-	c.cluster().Release()
+	c.cluster().Release(c.dialling.endpoint, cluster.Dialling)
 }
 
 // giveUp resets the client after the last attempt failed.
@@ -223,7 +262,7 @@ func (c *Connection) hangUp() {
 	}
 	c.closeUpstream()
 	c.countUpstreamEnd()
-	c.cluster().Release()
+	c.cluster().Release(c.dialling.endpoint, cluster.Dialling)
 	c.state = opening
 }
 
@@ -246,7 +285,7 @@ func (c *Connection) forgetUpstream() {
 func (c *Connection) leaveUpstream() {
 	c.forgetUpstream()
 	c.countUpstreamEnd()
-	c.cluster().Release()
+	c.cluster().Release(c.dialling.endpoint, cluster.Established)
 }
 
 // sinceAccept is how long ago the connection was accepted.

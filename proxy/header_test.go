@@ -22,7 +22,7 @@ func (w *workbench) withHeader() *Chain {
 	old := chain.routes[0].cluster
 	cfg := config.DefaultCluster()
 	cfg.Name, cfg.Type, cfg.ProxyProtocol = old.Name, config.ClusterStatic, config.ProxyProtocolV1
-	cfg.Endpoints = []config.Endpoint{{Address: old.Endpoints()[0].Address, Weight: 1}}
+	cfg.Endpoints = []config.Endpoint{{Address: config.Address(old.Endpoints()[0].Address), Weight: 1}}
 	var err error
 	chain.routes[0].cluster, err = cluster.New(&cfg, old.Stats)
 	must(w.t, err)

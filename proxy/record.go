@@ -64,7 +64,7 @@ func (c *Connection) fill(r *accesslog.Record) {
 		r.UpstreamCluster = c.cluster().Name
 	}
 	if d.attempts > 0 {
-		r.UpstreamHost, r.UpstreamLocal = d.endpoint.Address, d.local
+		r.UpstreamHost, r.UpstreamLocal, r.UpstreamLocality = d.endpoint.Address, d.local, d.endpoint.Locality()
 	}
 	if c.connected > 0 {
 		r.Connect = time.Duration(c.connected - d.began)
@@ -115,14 +115,12 @@ func (c *Connection) countDial() {
 	s, u := c.shard(), &c.cluster().Stats
 	s.Inc(u.CxTotal)
 	s.Move(u.CxActive, 1)
-	c.cluster().Opened(c.dialling.endpoint)
 }
 
 func (c *Connection) countDialFailed(err error) {
 	s, u := c.shard(), &c.cluster().Stats
-	c.cluster().Closed(c.dialling.endpoint)
 	if cluster.Blame(err) == cluster.EndpointAtFault {
-		c.cluster().ConnectFailed(c.dialling.endpoint)
+		c.cluster().ConnectFailed(c.dialling.endpoint, c.dialling.failure())
 	}
 	s.Inc(u.ConnectFail)
 	s.Inc(u.Destroy)
@@ -139,6 +137,7 @@ func (c *Connection) countDialFailed(err error) {
 
 func (c *Connection) countConnected() {
 	now := c.loop().Now()
+	c.cluster().Connected(c.dialling.endpoint)
 	c.shard().Observe(c.cluster().Stats.ConnectMs, time.Duration(now-c.dialling.began))
 }
 
@@ -146,7 +145,6 @@ func (c *Connection) countConnected() {
 // that the client did not wait for.
 func (c *Connection) countUpstreamEnd() {
 	s, u := c.shard(), &c.cluster().Stats
-	c.cluster().Closed(c.dialling.endpoint)
 	s.Inc(u.Destroy)
 	s.Move(u.CxActive, -1)
 	if c.outcome.closedBy == accesslog.ByUpstream {

@@ -35,7 +35,7 @@ func TestFailedAttemptHasNoAddress(t *testing.T) {
 	cfg := config.DefaultCluster()
 	cfg.Name, cfg.Type = "dead", config.ClusterStatic
 	cfg.Endpoints = []config.Endpoint{
-		{Address: closedPort(t), Weight: 1}, {Address: unreachable, Weight: 1}, {Address: closedPort(t), Weight: 1},
+		{Address: config.Address(closedPort(t)), Weight: 1}, {Address: config.Address(unreachable), Weight: 1}, {Address: config.Address(closedPort(t)), Weight: 1},
 	}
 	chain := *w.chains.fallback
 	chain.attempts = 2

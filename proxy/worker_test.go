@@ -51,7 +51,7 @@ func newWorkbenchOf(t *testing.T, change func(*config.Listener)) *workbench {
 	cfg := config.Default()
 	cfg.Clusters = []config.Cluster{config.DefaultCluster()}
 	cfg.Clusters[0].Name, cfg.Clusters[0].Type = "app", config.ClusterStatic
-	cfg.Clusters[0].Endpoints = []config.Endpoint{{Address: echo, Weight: 1}}
+	cfg.Clusters[0].Endpoints = []config.Endpoint{{Address: config.Address(echo), Weight: 1}}
 	ln := config.DefaultListener()
 	ln.Name, ln.Address = "gateway", netip.MustParseAddrPort("127.0.0.1:1")
 	chain := config.DefaultFilterChain()

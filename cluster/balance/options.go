@@ -38,6 +38,7 @@ func OptionsOf(c *config.Cluster) Options {
 		HealthyPanicThreshold:  c.HealthyPanicThreshold,
 		OverprovisioningFactor: c.OverprovisioningFactor,
 		LocalityWeighted:       c.LocalityWeighted,
+		FailTrafficOnPanic:     c.FailTrafficOnPanic,
 	}
 	seen := make(map[config.Locality]bool)
 	for i := range c.Endpoints {

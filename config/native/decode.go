@@ -50,9 +50,10 @@ func keyMatcher() func(key, field string) bool {
 }
 
 // fillDefaults gives a list item or optional mapping its defaults before its
-// own keys are decoded over them.
+// own keys are decoded over them. What has a value already has it from the
+// defaults of the mapping around it.
 func fillDefaults(from, to reflect.Value) (any, error) {
-	if from.Kind() == reflect.Map && to.CanSet() && to.Type() != reflect.TypeFor[config.Config]() {
+	if from.Kind() == reflect.Map && to.CanSet() && to.IsZero() && to.Type() != reflect.TypeFor[config.Config]() {
 		if d, ok := defaultOf(to.Type()); ok {
 			to.Set(d)
 		}
@@ -66,7 +67,7 @@ func parseScalars(from, to reflect.Type, data any) (any, error) {
 		return data, nil
 	}
 	switch to {
-	case reflect.TypeFor[time.Duration](), reflect.TypeFor[config.Size](), reflect.TypeFor[netip.AddrPort](), reflect.TypeFor[netip.Addr](), reflect.TypeFor[netip.Prefix]():
+	case reflect.TypeFor[time.Duration](), reflect.TypeFor[config.Size](), reflect.TypeFor[netip.AddrPort](), reflect.TypeFor[config.HostPort](), reflect.TypeFor[netip.Addr](), reflect.TypeFor[netip.Prefix]():
 		return parseText(shapeOf(to), data.(string))
 	}
 	return data, nil

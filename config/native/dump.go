@@ -32,11 +32,14 @@ func ToMap(cfg *config.Config) map[string]any {
 	return plain(modelShape(), reflect.ValueOf(cfg).Elem()).(map[string]any)
 }
 
-// isAbsent tells values that have no YAML form: an optional mapping that is
-// not there, and a list that differs from an empty one (a chain's
+// isAbsent tells values that have no YAML form: an optional mapping or address
+// that is not there, and a list that differs from an empty one (a chain's
 // access_log). Lists that Normalize makes nil are absent too; their default
 // is the same.
 func isAbsent(v reflect.Value) bool {
+	if a, ok := v.Interface().(netip.AddrPort); ok {
+		return !a.IsValid()
+	}
 	return (v.Kind() == reflect.Pointer || v.Kind() == reflect.Slice) && v.IsNil()
 }
 
@@ -59,6 +62,8 @@ func plain(s *shape, v reflect.Value) any {
 		return items
 	case boolean:
 		return v.Bool()
+	case decimal:
+		return v.Float()
 	case number:
 		if v.CanUint() {
 			return int64(v.Uint())
@@ -90,6 +95,8 @@ func node(s *shape, v reflect.Value) *yaml.Node {
 		return &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!bool", Value: strconv.FormatBool(v.Bool())}
 	case number:
 		return &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!int", Value: fmt.Sprint(v.Interface())}
+	case decimal:
+		return &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!float", Value: strconv.FormatFloat(v.Float(), 'f', -1, 64)}
 	}
 	return stringNode(scalarText(v))
 }
@@ -116,6 +123,8 @@ func scalarText(v reflect.Value) string {
 		}
 		return ""
 	case netip.Prefix:
+		return value.String()
+	case config.HostPort:
 		return value.String()
 	}
 	return v.String()

@@ -29,6 +29,10 @@ func parseText(s *shape, text string) (any, error) {
 		return parseAddr(text)
 	case prefix:
 		return parsePrefix(text)
+	case hostPort:
+		return parseHostPort(text)
+	case decimal:
+		return parseDecimal(text)
 	case number:
 		n, err := strconv.ParseInt(text, 10, 64)
 		if err != nil {
@@ -85,9 +89,36 @@ func parseAddrPort(text string) (netip.AddrPort, error) {
 		return a, fmt.Errorf("%s: port %s is not from 1 to 65535", want, quote(port))
 	}
 	if isName(host) {
-		return a, fmt.Errorf("%s: host names (%s) are not supported yet, use the IP address", want, quote(host))
+		return a, fmt.Errorf("%s: host names (%s) do not go here, use the IP address", want, quote(host))
 	}
 	return a, fmt.Errorf("%s: %s is not an IP address", want, quote(host))
+}
+
+// parseHostPort takes names too. What a name may look like is for Validate.
+func parseHostPort(text string) (config.HostPort, error) {
+	a, err := netip.ParseAddrPort(text)
+	if err == nil {
+		return config.Address(a), nil
+	}
+	host, port, splitErr := net.SplitHostPort(text)
+	if splitErr != nil || !isName(host) {
+		_, err := parseAddrPort(text)
+		return config.HostPort{}, err
+	}
+	n, err := strconv.ParseUint(port, 10, 16)
+	if err != nil {
+		return config.HostPort{}, fmt.Errorf("must be host:port: port %s is not from 1 to 65535", quote(port))
+	}
+	return config.Host(host, uint16(n)), nil
+}
+
+// parseDecimal refuses what JSON has no word for.
+func parseDecimal(text string) (float64, error) {
+	x, err := strconv.ParseFloat(text, 64)
+	if err != nil || math.IsNaN(x) || math.IsInf(x, 0) {
+		return 0, fmt.Errorf("must be a number, such as 1 or 0.5, not %s", quote(text))
+	}
+	return x, nil
 }
 
 // isName tells a host name from a mistyped address.
@@ -167,6 +198,11 @@ func plainScalar(s *shape, n *yaml.Node) (any, error) {
 			return nil, fmt.Errorf("must be true or false, not %s%s", quote(n.Value), unquote(n, "!!bool"))
 		}
 		return parseText(s, strings.ToLower(n.Value))
+	case decimal:
+		if tag := n.ShortTag(); tag != "!!int" && tag != "!!float" {
+			return nil, fmt.Errorf("must be a number, not %s%s", quote(n.Value), unquote(n, "!!float"))
+		}
+		return parseDecimal(n.Value)
 	case text:
 		if n.ShortTag() != "!!str" {
 			return nil, fmt.Errorf("must be a string: put it in quotes (%s)", quote(n.Value))

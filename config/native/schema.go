@@ -45,7 +45,7 @@ func schemaOf(s *shape, def reflect.Value) map[string]any {
 }
 
 func mappingSchema(s *shape, def reflect.Value) map[string]any {
-	if own, ok := defaultOf(s.typ); ok {
+	if own, ok := defaultOf(s.typ); ok && (!def.IsValid() || def.IsZero()) {
 		def = own
 	}
 	properties := make(map[string]any, len(s.fields))
@@ -77,6 +77,8 @@ func scalarSchema(s *shape) map[string]any {
 		// The model has no negative number; where Go's type would allow
 		// one, Validate refuses it.
 		return map[string]any{"type": orNull("integer"), "minimum": max(s.min, 0), "maximum": s.max}
+	case decimal:
+		return map[string]any{"type": orNull("number"), "minimum": 0}
 	case choice:
 		values := make([]any, 0, len(s.allowed)+1)
 		for _, a := range s.allowed {
@@ -88,7 +90,7 @@ func scalarSchema(s *shape) map[string]any {
 		return map[string]any{"type": []string{"string", "integer", "null"}, "pattern": durationPattern, "minimum": 0, "maximum": 0}
 	case size:
 		return map[string]any{"type": []string{"string", "integer", "null"}, "pattern": `^[0-9]+ *([KMG]iB)?$`, "minimum": 0}
-	case addrPort:
+	case addrPort, hostPort:
 		return map[string]any{"type": orNull("string"), "pattern": `:[0-9]+$`}
 	case prefix:
 		return map[string]any{"type": orNull("string"), "pattern": `/[0-9]+$`}

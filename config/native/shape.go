@@ -21,6 +21,8 @@ const (
 	addrPort             // IP:port
 	addr                 // an IP address, or "" for none
 	prefix               // IP/bits
+	hostPort             // IP:port or name:port
+	decimal              // 1, 0.5
 	list                 // a list of shape.elem
 	mapping              // a mapping with shape.fields
 )
@@ -70,6 +72,8 @@ func shapeOf(t reflect.Type) *shape {
 		return &shape{kind: addr, typ: t}
 	case reflect.TypeFor[netip.Prefix]():
 		return &shape{kind: prefix, typ: t}
+	case reflect.TypeFor[config.HostPort]():
+		return &shape{kind: hostPort, typ: t}
 	}
 	switch t.Kind() {
 	case reflect.Pointer:
@@ -82,6 +86,8 @@ func shapeOf(t reflect.Type) *shape {
 		return &shape{kind: mapping, typ: t, fields: fieldsOf(t)}
 	case reflect.Bool:
 		return &shape{kind: boolean, typ: t}
+	case reflect.Float64:
+		return &shape{kind: decimal, typ: t}
 	case reflect.String:
 		if allowed := choices(t); allowed != nil {
 			return &shape{kind: choice, typ: t, allowed: allowed}
@@ -151,6 +157,14 @@ func choices(t reflect.Type) []string {
 		return words(config.ClusterTypes())
 	case reflect.TypeFor[config.LBPolicy]():
 		return words(config.LBPolicies())
+	case reflect.TypeFor[config.HealthStatus]():
+		return words(config.HealthStatuses())
+	case reflect.TypeFor[config.LookupFamily]():
+		return words(config.LookupFamilies())
+	case reflect.TypeFor[config.OpenConnections]():
+		return words(config.OpenConnectionsActions())
+	case reflect.TypeFor[config.HealthCheckType]():
+		return words(config.HealthCheckTypes())
 	}
 	return nil
 }
@@ -187,6 +201,14 @@ func defaultOf(t reflect.Type) (reflect.Value, bool) {
 		return reflect.ValueOf(config.DefaultCluster()), true
 	case reflect.TypeFor[config.Endpoint]():
 		return reflect.ValueOf(config.DefaultEndpoint()), true
+	case reflect.TypeFor[config.HealthCheck]():
+		return reflect.ValueOf(config.DefaultHealthCheck()), true
+	case reflect.TypeFor[config.AppHealthPort]():
+		return reflect.ValueOf(config.AppHealthPort{Check: config.DefaultAppHealthCheck()}), true
+	case reflect.TypeFor[config.OutlierDetection]():
+		return reflect.ValueOf(config.DefaultOutlierDetection()), true
+	case reflect.TypeFor[config.HTTPHeader]():
+		return reflect.ValueOf(config.HTTPHeader{}), true
 	case reflect.TypeFor[config.WeightedCluster]():
 		return reflect.ValueOf(config.WeightedCluster{}), true
 	}

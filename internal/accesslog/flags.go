@@ -95,8 +95,10 @@ const (
 	SocketError   // for example ETIMEDOUT by keepalive; errno tells
 	InternalError // a panic while handling the connection
 	RBACDenied
-	RateLimited      // by local_rate_limit
-	InspectionFailed // what a chain asks for could not be had from the first bytes; the termination details tell
+	RateLimited       // by local_rate_limit
+	EndpointRemoved   // by on_endpoint_removed
+	EndpointUnhealthy // by on_endpoint_unhealthy
+	InspectionFailed  // what a chain asks for could not be had from the first bytes; the termination details tell
 )
 
 var closeReasonNames = [...]string{
@@ -105,6 +107,7 @@ var closeReasonNames = [...]string{
 	NoFilterChain: "no_filter_chain", Overflow: "overflow", Drained: "drain", LoopGuard: "loop_guard",
 	NoOriginalDst: "no_original_dst", SocketError: "socket_error", InternalError: "internal_error",
 	InspectionFailed: "inspection_failed", RBACDenied: "rbac_denied", RateLimited: "rate_limited",
+	EndpointRemoved: "endpoint_removed", EndpointUnhealthy: "endpoint_unhealthy",
 }
 
 // String gives the name that log lines show, or nothing for NotClosed.

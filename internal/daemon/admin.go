@@ -7,6 +7,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/sluiceproxy/sluice/admin"
+	"github.com/sluiceproxy/sluice/cluster"
 	"github.com/sluiceproxy/sluice/internal/stats"
 	"github.com/sluiceproxy/sluice/proxy"
 )
@@ -38,9 +39,11 @@ func (d *Daemon) listen() error {
 		}))
 	}
 	if d.cfg.Readiness.Address != "" {
-		d.servers = append(d.servers, admin.NewReadinessServer(admin.ReadinessOptions{
-			Address: d.cfg.Readiness.Address, Ready: d.ready, Log: log,
-		}))
+		options := admin.ReadinessOptions{Address: d.cfg.Readiness.Address, Ready: d.ready, Log: log}
+		if app := d.upstreams.app; app != nil {
+			options.App = app.Status
+		}
+		d.servers = append(d.servers, admin.NewReadinessServer(options))
 	}
 	for _, s := range d.servers {
 		if err := s.Start(); err != nil {
@@ -66,6 +69,8 @@ func (d *Daemon) adminState() admin.State {
 		return admin.Live
 	case draining:
 		return admin.Draining
+	case initializing:
+		return admin.Initializing
 	}
 	return admin.PreInitializing
 }
@@ -103,19 +108,34 @@ func (d *Daemon) clusterInfos() []admin.ClusterInfo {
 	var infos []admin.ClusterInfo
 	for i := range d.cfg.Clusters {
 		cfg := &d.cfg.Clusters[i]
-		info := admin.ClusterInfo{Name: cfg.Name, MaxConnections: cfg.CircuitBreakers.MaxConnections}
-		for _, e := range d.snapshot.clusters[cfg.Name].Endpoints() {
-			info.Endpoints = append(info.Endpoints, admin.EndpointInfo{
-				Address:       e.Address,
-				Weight:        e.Weight,
-				CxActive:      uint64(max(e.ActiveConnections, 0)),
-				CxTotal:       e.TotalConnections,
-				CxConnectFail: e.ConnectFailures,
-			})
+		info := admin.ClusterInfo{Name: cfg.Name, MaxConnections: cfg.CircuitBreakers.MaxConnections, MaxPending: cfg.CircuitBreakers.MaxPending}
+		upstream := d.snapshot.clusters[cfg.Name]
+		if average, ok := upstream.Average(); ok {
+			info.Outliers = &admin.OutlierInfo{Average: average.SuccessRate, Threshold: average.EjectionThreshold}
+		}
+		for _, e := range upstream.Endpoints() {
+			info.Endpoints = append(info.Endpoints, endpointInfo(&e))
 		}
 		infos = append(infos, info)
 	}
 	return infos
+}
+
+func endpointInfo(e *cluster.EndpointInfo) admin.EndpointInfo {
+	return admin.EndpointInfo{
+		Address:                e.Address,
+		Hostname:               e.Hostname,
+		HealthFlags:            e.HealthFlags,
+		Weight:                 e.Weight,
+		Priority:               e.Priority,
+		Region:                 e.Locality.Region,
+		Zone:                   e.Locality.Zone,
+		SubZone:                e.Locality.SubZone,
+		CxActive:               uint64(max(e.ActiveConnections, 0)),
+		CxTotal:                e.TotalConnections,
+		CxConnectFail:          e.ConnectFailures,
+		LocalOriginSuccessRate: e.SuccessRate,
+	}
 }
 
 // connectionInfos asks each loop for its connections, on its own thread.

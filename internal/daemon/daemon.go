@@ -52,6 +52,8 @@ type Daemon struct {
 	entrance *listener.Entrance
 	around   *proxy.Surroundings
 
+	upstreams *upstreams // nil before keep
+
 	acceptors []*listener.Acceptor
 	servers   []*admin.Server
 	state     atomic.Int32
@@ -64,6 +66,7 @@ const (
 	live            = 0
 	draining        = 1
 	preInitializing = 2
+	initializing    = 3 // waits for DNS and health checks
 )
 
 // New builds everything that a configuration asks for. Nothing is bound and no
@@ -156,7 +159,7 @@ func (d *Daemon) Run(signals <-chan os.Signal) error {
 		go loop.Run()
 	}
 	defer d.release()
-	if err := d.open(); err != nil {
+	if started, err := d.open(signals); err != nil || !started {
 		return err
 	}
 	background.Go(func() {
@@ -172,21 +175,31 @@ func (d *Daemon) Run(signals <-chan os.Signal) error {
 	return nil
 }
 
-// open binds every address; when one cannot be had, none stays bound.
-func (d *Daemon) open() error {
+// open binds every address, and accepts when it is known where connections can
+// go. When an address cannot be had, none stays bound. started is false when a
+// signal ended it.
+func (d *Daemon) open(signals <-chan os.Signal) (started bool, err error) {
 	if err := d.bind(); err != nil {
-		return err
+		return false, err
+	}
+	if err := d.keep(); err != nil {
+		return false, err
 	}
 	if err := d.listen(); err != nil {
-		return err
+		return false, err
 	}
 	d.warn()
-	return d.accept()
+	d.state.Store(initializing)
+	if !d.warm(signals) {
+		return false, nil
+	}
+	return true, d.accept()
 }
 
 // release ends the loops and closes what is open. Live connections are reset.
 func (d *Daemon) release() {
 	d.closeServers()
+	d.upstreams.leave()
 	// All listeners first: until then, any loop may hand a connection to another.
 	for number, loop := range d.loops {
 		loop.Do(func() {

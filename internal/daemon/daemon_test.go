@@ -39,7 +39,7 @@ func newTrial(t *testing.T) *trial {
 	cfg.Drain.Time, cfg.Drain.MinTime = 30*time.Second, 0
 	upstream := config.DefaultCluster()
 	upstream.Name, upstream.Type = "app", config.ClusterStatic
-	upstream.Endpoints = []config.Endpoint{{Address: echoServer(t), Weight: 1}}
+	upstream.Endpoints = []config.Endpoint{{Address: config.Address(echoServer(t)), Weight: 1}}
 	ln := config.DefaultListener()
 	ln.Name, ln.Address = "gateway", freeAddress(t)
 	chain := config.DefaultFilterChain()

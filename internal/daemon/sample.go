@@ -3,7 +3,6 @@ package daemon
 import (
 	"time"
 
-	"github.com/sluiceproxy/sluice/cluster"
 	"github.com/sluiceproxy/sluice/internal/stats"
 )
 
@@ -27,23 +26,8 @@ func (d *Daemon) sample() {
 	r.Sample(stats.ConfigReloads, number(0), "success")
 	r.Sample(stats.ConfigReloads, number(0), "failure")
 	for i := range d.cfg.Clusters {
-		d.sampleCluster(d.snapshot.clusters[d.cfg.Clusters[i].Name], float64(d.cfg.Clusters[i].CircuitBreakers.MaxConnections))
+		d.sampleCluster(d.snapshot.clusters[d.cfg.Clusters[i].Name], &d.cfg.Clusters[i])
 	}
-}
-
-func (d *Daemon) sampleCluster(c *cluster.Cluster, limit float64) {
-	r := d.registry
-	members := func() float64 { return float64(len(c.Endpoints())) }
-	r.Sample(stats.ClusterMembershipTotal, members, c.Name)
-	r.Sample(stats.ClusterMembershipHealthy, members, c.Name) // nothing checks health yet
-	r.Sample(stats.ClusterMembershipDegraded, func() float64 { return 0 }, c.Name)
-	r.Sample(stats.ClusterRemainingCx, func() float64 { return limit - float64(c.Admitted()) }, c.Name)
-	r.Sample(stats.ClusterCxOpen, func() float64 {
-		if float64(c.Admitted()) >= limit {
-			return 1
-		}
-		return 0
-	}, c.Name)
 }
 
 // gather sums what the loops have counted. Each loop adds its own values, on its

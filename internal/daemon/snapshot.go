@@ -9,6 +9,7 @@ import (
 	"github.com/sluiceproxy/sluice/internal/accesslog"
 	"github.com/sluiceproxy/sluice/internal/stats"
 	"github.com/sluiceproxy/sluice/listener"
+	"github.com/sluiceproxy/sluice/outlier"
 	"github.com/sluiceproxy/sluice/proxy"
 )
 
@@ -42,8 +43,8 @@ func Prepare(cfg *config.Config) config.Problems {
 }
 
 // Warnings tells of what is allowed in a valid configuration and yet hardly
-// meant: filter chains that no connection reaches, and connections that no chain
-// takes although one seems to. With very many chains it takes some seconds.
+// meant: filter chains that no connection reaches, connections that no chain
+// takes although one seems to, outlier detection that ejects nobody. With very many chains it takes some seconds.
 func Warnings(cfg *config.Config) []string {
 	var lines []string
 	for i := range cfg.Listeners {
@@ -56,7 +57,30 @@ func Warnings(cfg *config.Config) []string {
 			lines = append(lines, fmt.Sprintf("listeners[%d].%s", i, line))
 		}
 	}
+	return append(lines, outlierWarnings(cfg)...)
+}
+
+// outlierWarnings tells of outlier detection that ejects nobody.
+func outlierWarnings(cfg *config.Config) []string {
+	var lines []string
+	for i := range cfg.Clusters {
+		c := &cfg.Clusters[i]
+		if c.OutlierDetection == nil {
+			continue
+		}
+		for _, line := range outlier.Warnings(outlier.SettingsOf(c.OutlierDetection), endpointsKnown(c)) {
+			lines = append(lines, fmt.Sprintf("clusters[%d].outlier_detection: %s", i, line))
+		}
+	}
 	return lines
+}
+
+// endpointsKnown is how many endpoints a cluster will have, 0 where DNS decides.
+func endpointsKnown(c *config.Cluster) int {
+	if c.Type != config.ClusterStatic {
+		return 0
+	}
+	return len(c.Endpoints)
 }
 
 func checkFormats(path string, logs []config.AccessLog) config.Problems {

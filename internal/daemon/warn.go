@@ -17,6 +17,9 @@ func (d *Daemon) warn() {
 				zap.String("cluster", c.Name), zap.Error(err))
 		}
 	}
+	for _, line := range outlierWarnings(d.cfg) {
+		d.log.Warn(line)
+	}
 	if d.bindsSource() && readSysctl("net/ipv4/tcp_tw_reuse") == "0" {
 		d.log.Warn("net.ipv4.tcp_tw_reuse is 0: upstream connections from one source address run out of ports " +
 			"under load; set it to 1")

@@ -29,9 +29,9 @@ func layout() map[string][]string {
 		"outlier":     {"config"},
 		"healthcheck": {"config", "internal/eventloop", "internal/sock"},
 
-		"cluster":     with(loops, "cluster/balance", "config", "listener/inspect"),
+		"cluster":     with(loops, "cluster/balance", "cluster/dns", "config", "healthcheck", "listener/inspect", "outlier"),
 		"cluster/dns": {"config"},
-		"proxy":       with(loops, "config", "intercept", "listener", "listener/policy", "cluster", "proxy/relay"),
+		"proxy":       with(loops, "config", "intercept", "listener", "listener/policy", "cluster", "outlier", "proxy/relay"),
 		"proxy/relay": {"internal/eventloop", "internal/sock", "internal/stats"},
 
 		// Arithmetic, without sockets and goroutines.
@@ -46,7 +46,7 @@ func layout() map[string][]string {
 		"internal/sock":      {},
 		"internal/stats":     {},
 
-		"internal/daemon": with(loops, "admin", "cluster", "config", "intercept", "listener", "listener/policy", "proxy"),
+		"internal/daemon": with(loops, "admin", "cluster", "cluster/dns", "healthcheck", "outlier", "config", "intercept", "listener", "listener/policy", "proxy"),
 		"cmd/sluice":      {"config", "config/native", "configs", "intercept/rules", "internal/daemon", "listener/explain"},
 
 		// Measures sluice as a user sees it, as a program; of its inside the

@@ -34,7 +34,7 @@ type Cluster struct {
 	CxActive         Gauge
 	ConnectFail      Counter // refused, unreachable or timed out
 	ConnectTimeout   Counter
-	Overflow         Counter
+	Overflow         Counter // max_connections or max_connections_per_endpoint
 	NoneHealthy      Counter
 	AttemptsExceeded Counter
 	Destroy          Counter
@@ -45,7 +45,7 @@ type Cluster struct {
 	ConnectMs        Histogram
 	LengthMs         Histogram
 	NoEphemeralPort  Counter
-	MembershipChange Counter
+	PendingOverflow  Counter
 	HealthyPanic     Counter
 }
 
@@ -123,7 +123,7 @@ func (r *Registry) Cluster(name string) Cluster {
 		CxActive:         envoy.gauge("upstream_cx_active", "Connections to endpoints open now."),
 		ConnectFail:      envoy.counter("upstream_cx_connect_fail", "Connection attempts that failed."),
 		ConnectTimeout:   envoy.counter("upstream_cx_connect_timeout", "Connection attempts that timed out."),
-		Overflow:         envoy.counter("upstream_cx_overflow", "Connections refused by circuit_breakers.max_connections."),
+		Overflow:         envoy.counter("upstream_cx_overflow", "Connections refused by circuit_breakers.max_connections or max_connections_per_endpoint."),
 		NoneHealthy:      envoy.counter("upstream_cx_none_healthy", "Connections for which no endpoint could be picked."),
 		AttemptsExceeded: envoy.counter("upstream_cx_connect_attempts_exceeded", "Connections given up after max_connect_attempts."),
 		Destroy:          envoy.counter("upstream_cx_destroy", "Connections to endpoints closed."),
@@ -134,7 +134,7 @@ func (r *Registry) Cluster(name string) Cluster {
 		ConnectMs:        envoy.histogram("upstream_cx_connect_ms", "Time to establish a connection in milliseconds."),
 		LengthMs:         envoy.histogram("upstream_cx_length_ms", "Duration of connections to endpoints in milliseconds."),
 		NoEphemeralPort:  ours.counter("cluster_no_ephemeral_port_total", "Connection attempts for which the source address had no free port."),
-		MembershipChange: envoy.counter("membership_change", "Changes of the set of endpoints."),
+		PendingOverflow:  envoy.counter("upstream_rq_pending_overflow", "Connections refused by circuit_breakers.max_pending."),
 		HealthyPanic:     envoy.counter("lb_healthy_panic", "Picks made in panic, ignoring health."),
 	}
 }

@@ -29,7 +29,7 @@ var lintExceptions = []struct {
 			"envoy_cluster_upstream_cx_connect_timeout", "envoy_cluster_upstream_cx_destroy",
 			"envoy_cluster_upstream_cx_destroy_local", "envoy_cluster_upstream_cx_destroy_remote",
 			"envoy_cluster_upstream_cx_none_healthy", "envoy_cluster_upstream_cx_overflow",
-			"envoy_cluster_membership_change", "envoy_cluster_lb_healthy_panic",
+			"envoy_cluster_lb_healthy_panic", "envoy_cluster_upstream_rq_pending_overflow",
 			"envoy_rbac_allowed", "envoy_rbac_denied", "envoy_rbac_shadow_allowed", "envoy_rbac_shadow_denied",
 			"envoy_connection_limit_limited_connections", "envoy_local_rate_limit_rate_limited",
 		},

@@ -94,7 +94,7 @@ func (r *Registry) add(s scope, f family, read func() float64) int {
 	stat := f.name
 	f.name, f.labels = s.prefix+stat, s.labels
 	made := &series{family: r.family(f), labels: labelPairs(s.labels, s.values), read: read}
-	if made.text = s.text + stat; s.text == "" {
+	if made.text = s.text + dotted(stat); s.text == "" {
 		made.text = prometheusName(f.name, s.labels, s.values)
 	}
 	key := seriesKey(f.name, s.values)
@@ -112,6 +112,17 @@ func (r *Registry) add(s scope, f family, read func() float64) int {
 		r.series = append(r.series, made)
 	}
 	return at
+}
+
+// dotted puts the dots back that Prometheus does not allow in names, where Envoy
+// has some.
+func dotted(stat string) string {
+	for _, group := range []string{"circuit_breakers_default_", "health_check_", "outlier_detection_"} {
+		if rest, ok := strings.CutPrefix(stat, group); ok {
+			return strings.Replace(strings.TrimSuffix(group, "_"), "breakers_", "breakers.", 1) + "." + rest
+		}
+	}
+	return stat
 }
 
 // family returns the one family of the name; rare ones are kept apart from

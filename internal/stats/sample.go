@@ -26,6 +26,8 @@ const (
 	ClusterMembershipDegraded // [cluster]
 	ClusterCxOpen             // [cluster] 1 while max_connections is reached
 	ClusterRemainingCx        // [cluster]
+	ChecksSkipped             // [cluster] health checks that this host could not make
+	ChecksLate                // [cluster] health checks that began late
 	ConfigReloads             // [result] success or failure
 	AccessLogDropped          // lines
 	ConntrackEntries
@@ -60,6 +62,9 @@ var sampledSpecs = [...]sampledSpec{
 	ClusterMembershipDegraded: {"cluster", "membership_degraded", gaugeKind, clusterLabel, "Degraded endpoints of the cluster."},
 	ClusterCxOpen:             {"cluster", "circuit_breakers_default_cx_open", gaugeKind, clusterLabel, "1 while max_connections is reached."},
 	ClusterRemainingCx:        {"cluster", "circuit_breakers_default_remaining_cx", gaugeKind, clusterLabel, "Connections left until max_connections."},
+
+	ChecksSkipped: {"", "health_check_skipped_total", counterKind, []string{"cluster"}, "Health checks not made, or void, through a fault of this host."},
+	ChecksLate:    {"", "health_check_late_total", counterKind, []string{"cluster"}, "Health checks that began more than a tenth of their interval late."},
 
 	ConfigReloads:         {"", "config_reload_total", counterKind, []string{"result"}, "Configuration reloads."},
 	AccessLogDropped:      {"", "access_log_dropped_lines_total", counterKind, nil, "Access-log lines dropped because their file could not keep up."},

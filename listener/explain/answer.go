@@ -62,7 +62,7 @@ type Endpoint struct {
 	Address  string  `json:"address"`
 	Percent  float64 `json:"percent"`
 	Health   string  `json:"health"`
-	Priority int     `json:"priority"`
+	Priority uint32  `json:"priority"`
 
 	cluster string
 }

@@ -56,16 +56,17 @@ func clusterShares(to *config.TCPProxy) ([]Share, error) {
 	return list, nil
 }
 
-// addEndpoints adds those of one cluster; false: it has none. All endpoints count
-// as healthy, as long as nobody checks them.
+// addEndpoints adds those of one cluster; false: it has none. Their health is what
+// the configuration says of it: nobody checks them here.
 func (w *walk) addEndpoints(of Share) bool {
 	list := w.tables.clusters[of.Name].Shares(w.facts.Destination)
 	for _, e := range list {
 		w.answer.Endpoints = append(w.answer.Endpoints, Endpoint{
-			Address: e.Address.String(),
-			Percent: rounded(e.Percent * of.Percent / 100),
-			Health:  "healthy",
-			cluster: of.Name,
+			Address:  e.Address,
+			Percent:  rounded(e.Percent * of.Percent / 100),
+			Health:   e.Health,
+			Priority: e.Priority,
+			cluster:  of.Name,
 		})
 	}
 	return len(list) > 0

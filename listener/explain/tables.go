@@ -20,7 +20,7 @@ func NewTables(cfg *config.Config) (*Tables, error) {
 	registry := stats.NewRegistry()
 	t := &Tables{clusters: make(map[string]*cluster.Cluster)}
 	for i := range cfg.Clusters {
-		c, err := cluster.New(&cfg.Clusters[i], registry.Cluster(cfg.Clusters[i].Name))
+		c, err := cluster.NewOffline(&cfg.Clusters[i])
 		if err != nil {
 			return nil, fmt.Errorf("making the tables of clusters[%d]: %w", i, err)
 		}

@@ -1,0 +1,113 @@
+package cluster
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/sluiceproxy/sluice/cluster/dns"
+)
+
+// warmPoll is how often Warm looks whether endpoints were checked.
+const warmPoll = 10 * time.Millisecond
+
+// discovery is what DNS has said so far of the names of one cluster.
+type discovery struct {
+	mu   sync.Mutex
+	list []found
+}
+
+// resolve begins to watch the names of c.
+func (k *Keeper) resolve(ctx context.Context, c *Cluster, running *sync.WaitGroup) error {
+	d := &discovery{list: c.literal()}
+	for i := range d.list {
+		name := d.list[i].spec.Address.Name
+		if name == "" {
+			continue
+		}
+		resolver, err := k.resolver(c.cfg.DNS.Resolvers)
+		if err != nil {
+			return fmt.Errorf("cluster %q: %w", c.Name, err)
+		}
+		watch := dns.NewWatch(resolver, name, c.cfg.DNS, func(a dns.Answer) { d.answered(c, i, a) })
+		watch.FollowFirst = c.logical
+		if k.options.Resolved != nil {
+			watch.OnReport = func(r dns.Report) { k.options.Resolved(c, r) }
+		}
+		c.watches = append(c.watches, watch)
+		running.Go(func() { watch.Run(ctx) })
+	}
+	return nil
+}
+
+// resolver is the one that asks these servers.
+func (k *Keeper) resolver(servers []netip.AddrPort) (*dns.Resolver, error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	key := fmt.Sprint(servers)
+	if r := k.resolvers[key]; r != nil {
+		return r, nil
+	}
+	r, err := dns.NewResolver(dns.Options{Resolvers: servers})
+	if err == nil {
+		k.resolvers[key] = r
+	}
+	return r, err
+}
+
+// answered makes endpoints of what the i-th name stands for now.
+func (d *discovery) answered(c *Cluster, i int, a dns.Answer) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	port := d.list[i].spec.Address.Port()
+	addresses := make([]netip.AddrPort, 0, len(a.Addrs))
+	if c.logical {
+		addresses = append(addresses, netip.AddrPortFrom(a.First, port))
+	}
+	for _, addr := range a.Addrs {
+		if !c.logical || addr != a.First {
+			addresses = append(addresses, netip.AddrPortFrom(addr, port))
+		}
+	}
+	d.list[i].addresses = addresses
+	c.setMembers(d.list, time.Now())
+}
+
+// Warm returns when each name was looked up once, with or without success, and
+// each endpoint was checked once, or when ctx ends.
+func (c *Cluster) Warm(ctx context.Context) {
+	for _, w := range c.watches {
+		select {
+		case <-w.First():
+		case <-ctx.Done():
+			return
+		}
+	}
+	look := time.NewTicker(warmPoll)
+	defer look.Stop()
+	for c.pendingChecks() {
+		select {
+		case <-look.C:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// pendingChecks says whether an endpoint waits for its first check.
+func (c *Cluster) pendingChecks() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return slices.ContainsFunc(c.members, func(m *member) bool { return m.health()&pendingActiveCheck != 0 })
+}
+
+// Lookups are the counts of DNS; ok is false without names.
+func (c *Cluster) Lookups() (sum dns.Counters, ok bool) {
+	for _, w := range c.watches {
+		sum.Add(w.Counters())
+	}
+	return sum, len(c.watches) > 0
+}

@@ -1,0 +1,181 @@
+package cluster
+
+import (
+	"context"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/sluiceproxy/sluice/cluster/dns"
+	"github.com/sluiceproxy/sluice/healthcheck"
+	"github.com/sluiceproxy/sluice/outlier"
+)
+
+const (
+	// restShare bounds what making views may cost: after each round the keeper
+	// rests so many times as long as the round took.
+	restShare = 24
+
+	// rampSteps is how many steps slow start has.
+	rampSteps = 50
+
+	shortestStep = 100 * time.Millisecond
+
+	// idleRound is the time between rounds where nothing is known to be due.
+	idleRound = time.Hour
+)
+
+// KeeperOptions are what a Keeper works with. Each may be left out.
+type KeeperOptions struct {
+	Checker  *healthcheck.Checker
+	Drain    time.Duration              // what connections that are to be drained have left
+	Doomed   func()                     // closes the connections of some endpoints, before it returns: see Endpoint.Doom
+	Ejection func(outlier.Event)        // the outlier event log
+	Resolved func(*Cluster, dns.Report) // a name began to fail, or no longer does
+	Skipped  func(*Cluster, error)      // this host cannot make health checks at the moment
+}
+
+// Keeper does, in one goroutine, what clusters need done off the event loops:
+// new views when endpoints or their health change, sweeps for outliers, slow
+// start.
+type Keeper struct {
+	options KeeperOptions
+	wake    chan struct{}
+
+	mu        sync.Mutex
+	noted     []*Cluster
+	timed     []*Cluster // that have something to do as time goes by
+	sentences map[*member]sentence
+	resolvers map[string]*dns.Resolver
+}
+
+// NewKeeper makes a keeper of no clusters. Run does its work.
+func NewKeeper(o KeeperOptions) *Keeper {
+	return &Keeper{options: o, wake: make(chan struct{}, 1),
+		sentences: make(map[*member]sentence), resolvers: make(map[string]*dns.Resolver)}
+}
+
+// Keep begins to resolve c's names and to check its endpoints, and to make new
+// views as those change, until ctx ends. An error says that the resolver cannot
+// be made. c must not be kept already.
+func (k *Keeper) Keep(ctx context.Context, c *Cluster, running *sync.WaitGroup) error {
+	c.mu.Lock()
+	c.keeper = k
+	c.mu.Unlock()
+	c.check(k.options.Checker, k.options.Skipped)
+	if err := k.resolve(ctx, c, running); err != nil {
+		return err
+	}
+	k.mu.Lock()
+	if c.detector != nil || c.cfg.SlowStart.Window > 0 {
+		k.timed = append(k.timed, c)
+	}
+	k.mu.Unlock()
+	k.note(c)
+	return nil
+}
+
+func (k *Keeper) rouse() {
+	select {
+	case k.wake <- struct{}{}:
+	default:
+	}
+}
+
+// note has c looked at soon. Any thread; the lock is held for an append.
+func (k *Keeper) note(c *Cluster) {
+	k.mu.Lock()
+	k.noted = append(k.noted, c)
+	k.mu.Unlock()
+	k.rouse()
+}
+
+func (k *Keeper) condemn(m *member, s sentence) {
+	k.mu.Lock()
+	k.sentences[m] = s
+	k.mu.Unlock()
+	k.rouse()
+}
+
+// Run works until ctx ends.
+func (k *Keeper) Run(ctx context.Context) {
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-k.wake:
+		case <-timer.C:
+		}
+		began := time.Now()
+		next := k.round(began)
+		// Changes gather meanwhile, so that many of them cost one view.
+		timer.Reset(restShare * time.Since(began))
+		select {
+		case <-ctx.Done():
+			return
+		case <-timer.C:
+		}
+		timer.Reset(time.Until(next))
+	}
+}
+
+// round does what there is to do, and says when it wants to be called again at
+// the latest.
+func (k *Keeper) round(now time.Time) (next time.Time) {
+	k.mu.Lock()
+	noted, timed := k.noted, slices.Clone(k.timed)
+	k.noted = nil
+	k.mu.Unlock()
+	for _, c := range noted {
+		c.renew(now)
+	}
+	next = now.Add(idleRound)
+	for _, c := range timed {
+		if at := c.tick(now); at.Before(next) {
+			next = at
+		}
+	}
+	if at, any := k.execute(now); any && at.Before(next) {
+		next = at
+	}
+	return next
+}
+
+// renew makes a view of what was noted.
+func (c *Cluster) renew(now time.Time) {
+	if c.crossed.Swap(false) {
+		c.detector.Settle(now)
+	}
+	c.noted.Store(false)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.refresh(now)
+}
+
+// tick does what the time has come for, and says when it wants to be called
+// again.
+func (c *Cluster) tick(now time.Time) time.Time {
+	next := now.Add(idleRound)
+	if c.detector != nil {
+		if !c.detector.Next(now).After(now) {
+			c.detector.Sweep(now)
+		}
+		next = c.detector.Next(now)
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.ramping {
+		return next
+	}
+	step := max(c.cfg.SlowStart.Window/rampSteps, shortestStep)
+	if !c.ramped.Add(step).After(now) {
+		c.ramped = now
+		c.refresh(now)
+	}
+	if at := c.ramped.Add(step); at.Before(next) {
+		return at
+	}
+	return next
+}
