@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/sluiceproxy/sluice/config"
 	"github.com/sluiceproxy/sluice/config/native"
 	"github.com/sluiceproxy/sluice/listener/explain"
 )
@@ -16,7 +17,7 @@ import (
 func newExplainCommand(env *env) *cobra.Command {
 	var flags explainFlags
 	cmd := &cobra.Command{
-		Use:   "explain -c FILE --listener NAME --dst IP:PORT --src IP:PORT",
+		Use:   "explain -c FILE (--listener NAME --dst IP:PORT --src IP:PORT | --cluster NAME)",
 		Short: "Tell where a connection would go, and why",
 		Long: `Tells where a connection would go, and why: listener, listener filters, filter
 chain, rbac, cluster and endpoints. It asks the code of the daemon, and opens no
@@ -27,10 +28,14 @@ What the client's first bytes tell comes from --payload-hex, or is said with
 do not say, such as a PROXY header. With neither, where a chain asks for it, the
 answer says so (inspection need_more) and goes on for a client that stays silent.
 
+With --cluster it tells how the load of one cluster is shared among priorities,
+localities and endpoints, also if some endpoints are down.
+
 The exit status is 0 when there is an answer, forward or close; 1 when the
 configuration is wrong; 2 for wrong usage. docs/explain.md has examples.`,
 		Example: `  sluice explain -c sluice.yaml --listener virtualInbound --src 10.4.9.9:40000 --dst 10.4.0.5:9080
-  sluice explain -c sluice.yaml --listener tls --src 10.4.9.9:40000 --dst 10.4.0.5:8443 --sni reviews.example -o json`,
+  sluice explain -c sluice.yaml --listener tls --src 10.4.9.9:40000 --dst 10.4.0.5:8443 --sni reviews.example -o json
+  sluice explain -c sluice.yaml --cluster 'outbound|9080||ratings' --assume-unhealthy 10.4.1.12:9080`,
 		Args:          noArguments,
 		SilenceErrors: true,
 		SilenceUsage:  true,
@@ -52,21 +57,10 @@ configuration is wrong; 2 for wrong usage. docs/explain.md has examples.`,
 func outputs() []string { return []string{"text", "json"} }
 
 func (f *explainFlags) explain(env *env) error {
-	if f.cluster != "" {
-		return errors.New("explain --cluster is not supported yet; explain --listener shows the endpoints of the cluster that it leads to")
-	}
 	if !slices.Contains(outputs(), f.output) {
 		return wrongFlag("output", fmt.Errorf("must be text or json, not %q", f.output))
 	}
-	question, err := f.question()
-	if err != nil {
-		return err
-	}
-	tables, err := f.tables(env)
-	if err != nil {
-		return err
-	}
-	answer, err := tables.Explain(question)
+	answer, err := f.answer(env)
 	var wrong *explain.QuestionError
 	if errors.As(err, &wrong) {
 		return wrongFlag(wrong.Part, err)
@@ -77,8 +71,45 @@ func (f *explainFlags) explain(env *env) error {
 	return write(env.stdout, answer, f.output)
 }
 
-// tables loads the configuration as run would.
-func (f *explainFlags) tables(env *env) (*explain.Tables, error) {
+// answer asks what the flags ask.
+func (f *explainFlags) answer(env *env) (answer, error) {
+	if f.cluster != "" {
+		return f.clusterAnswer(env)
+	}
+	if len(f.unhealthy) > 0 {
+		return nil, wrongFlag("assume-unhealthy", errors.New("goes with --cluster"))
+	}
+	question, err := f.question()
+	if err != nil {
+		return nil, err
+	}
+	cfg, err := f.load(env)
+	if err != nil {
+		return nil, err
+	}
+	tables, err := explain.NewTables(cfg)
+	if err != nil {
+		return nil, err
+	}
+	return tables.Explain(question)
+}
+
+func (f *explainFlags) clusterAnswer(env *env) (answer, error) {
+	if f.listener != "" {
+		return nil, wrongFlag("cluster", errors.New("does not go with --listener: ask for one of them"))
+	}
+	cfg, err := f.load(env)
+	if err != nil {
+		return nil, err
+	}
+	return explain.Cluster(cfg, f.cluster, f.unhealthy)
+}
+
+// answer is what both kinds of answers can.
+type answer interface{ Text() string }
+
+// load reads the configuration as run would.
+func (f *explainFlags) load(env *env) (*config.Config, error) {
 	file := f.config
 	if file == "" {
 		file = env.getenv("SLUICE_CONFIG")
@@ -91,10 +122,10 @@ func (f *explainFlags) tables(env *env) (*explain.Tables, error) {
 		fmt.Fprintln(env.stderr, err)
 		return nil, &exitError{code: exitFailure}
 	}
-	return explain.NewTables(loaded.Config)
+	return loaded.Config, nil
 }
 
-func write(to io.Writer, answer *explain.Answer, output string) error {
+func write(to io.Writer, answer answer, output string) error {
 	if output == "text" {
 		_, err := io.WriteString(to, answer.Text())
 		return err

@@ -20,7 +20,7 @@ type explainFlags struct {
 	config, output, cluster    string
 	listener, dst, src, direct string
 	sni, transport             string
-	alpn, payload              []string
+	alpn, payload, unhealthy   []string
 	timedOut                   bool
 }
 
@@ -36,7 +36,8 @@ func (f *explainFlags) add(set *pflag.FlagSet) {
 	set.StringArrayVar(&f.payload, "payload-hex", nil, "the client's first bytes in hexadecimal; given more than once, they follow each other")
 	set.BoolVar(&f.timedOut, "timed-out", false, "the client sends nothing more, and listener_filters_timeout is over")
 	set.StringVarP(&f.output, "output", "o", "text", "text or json")
-	set.StringVar(&f.cluster, "cluster", "", "where the load of a cluster would go (not supported yet)")
+	set.StringVar(&f.cluster, "cluster", "", "instead of a connection: name of the cluster whose load is asked for")
+	set.StringSliceVar(&f.unhealthy, "assume-unhealthy", nil, "with --cluster: endpoints that are not to be had, host:port,…")
 }
 
 // usage is a flag that was called wrongly.

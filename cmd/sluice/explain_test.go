@@ -164,7 +164,10 @@ func TestExplainUsage(t *testing.T) {
 		{"no configuration", "explain --listener a --dst 1.2.3.4:5 --src 1.2.3.4:5", 2, "--config: which configuration?"},
 		{"missing configuration", good + " -c /no/such/file", 1, "/no/such/file"},
 		{"broken configuration", good + " -c " + broken, 1, broken + ":2: listerners:"},
-		{"cluster", "explain --cluster reviews", 1, "explain --cluster is not supported yet"},
+		{"cluster and listener", good + " --cluster reviews", 2, "--cluster: does not go with --listener"},
+		{"unknown cluster", "explain -c ../../configs/sni-routing.yaml --cluster nope", 2, `--cluster: there is no cluster "nope"`},
+		{"no load to share", "explain -c ../../configs/sni-routing.yaml --cluster reviews --assume-unhealthy 1.2.3.4:5", 2, "--assume-unhealthy: "},
+		{"unhealthy without cluster", good + " --assume-unhealthy 1.2.3.4:5", 2, "--assume-unhealthy: goes with --cluster"},
 		{"the last one counts", good + " --transport raw_buffer --transport tls --sni x --sni reviews.example -o yaml -o json", 0, ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
