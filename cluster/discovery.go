@@ -51,7 +51,7 @@ func (k *Keeper) resolver(servers []netip.AddrPort) (*dns.Resolver, error) {
 	if r := k.resolvers[key]; r != nil {
 		return r, nil
 	}
-	r, err := dns.NewResolver(dns.Options{Resolvers: servers})
+	r, err := dns.NewResolver(dns.Options{Resolvers: servers, Hosts: k.options.Hosts})
 	if err == nil {
 		k.resolvers[key] = r
 	}
@@ -64,13 +64,11 @@ func (d *discovery) answered(c *Cluster, i int, a dns.Answer) {
 	defer d.mu.Unlock()
 	port := d.list[i].spec.Address.Port()
 	addresses := make([]netip.AddrPort, 0, len(a.Addrs))
-	if c.logical {
-		addresses = append(addresses, netip.AddrPortFrom(a.First, port))
-	}
 	for _, addr := range a.Addrs {
-		if !c.logical || addr != a.First {
-			addresses = append(addresses, netip.AddrPortFrom(addr, port))
-		}
+		addresses = append(addresses, netip.AddrPortFrom(addr, port))
+	}
+	if c.logical {
+		addresses = inTurn(netip.AddrPortFrom(a.First, port), addresses)
 	}
 	d.list[i].addresses = addresses
 	c.setMembers(d.list, time.Now())
@@ -110,4 +108,29 @@ func (c *Cluster) Lookups() (sum dns.Counters, ok bool) {
 		sum.Add(w.Counters())
 	}
 	return sum, len(c.watches) > 0
+}
+
+// inTurn puts first at the beginning and lets the families alternate from there
+// (RFC 8305, section 4).
+func inTurn(first netip.AddrPort, all []netip.AddrPort) []netip.AddrPort {
+	var same, other []netip.AddrPort
+	for _, a := range all {
+		switch {
+		case a == first:
+		case a.Addr().Is4() == first.Addr().Is4():
+			same = append(same, a)
+		default:
+			other = append(other, a)
+		}
+	}
+	list := append(make([]netip.AddrPort, 0, len(all)), first)
+	for i := range max(len(same), len(other)) {
+		if i < len(other) {
+			list = append(list, other[i])
+		}
+		if i < len(same) {
+			list = append(list, same[i])
+		}
+	}
+	return list
 }

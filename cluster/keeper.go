@@ -33,6 +33,7 @@ type KeeperOptions struct {
 	Ejection func(outlier.Event)        // the outlier event log
 	Resolved func(*Cluster, dns.Report) // a name began to fail, or no longer does
 	Skipped  func(*Cluster, error)      // this host cannot make health checks at the moment
+	Hosts    string                     // path of the file with names that DNS is not asked for; "" = /etc/hosts
 }
 
 // Keeper does, in one goroutine, what clusters need done off the event loops:

@@ -21,6 +21,8 @@ type dialling struct {
 	claimed  bool           // the downstream connection is noted, see claim
 	began    int64          // loop time of the current attempt
 	timedOut bool           // the last failed one
+	tag      uint32         // of the upstream socket's watch, upstream or rival
+	race     *race          // nil: the endpoint has one address
 }
 
 // failure is how the last attempt failed.
@@ -51,6 +53,7 @@ func (c *Connection) dial() {
 		d.attempts++
 		d.endpoint, d.local, d.noted, d.began = endpoint, netip.AddrPort{}, false, c.loop().Now()
 		d.timedOut = false
+		d.tag, d.race = upstream, newRace(endpoint)
 		c.countDial()
 		if c.dialEndpoint() {
 			return
@@ -90,23 +93,35 @@ func (c *Connection) overflow(refusal cluster.Refusal) {
 
 // dialEndpoint starts one attempt; when that fails at once, all is as before it.
 func (c *Connection) dialEndpoint() bool {
-	d := &c.dialling
-	fd, err := c.connect()
+	err := c.dialAddress()
+	for err != nil && c.dialling.race.next(&c.dialling) {
+		err = c.dialAddress()
+	}
 	if err != nil {
 		c.attemptFailed(err)
 		return false
 	}
+	c.state = connecting
+	c.startDialTimer()
+	return true
+}
+
+// dialAddress starts connecting to the address that the attempt has come to.
+// With an error there is no upstream socket.
+func (c *Connection) dialAddress() error {
+	d := &c.dialling
+	fd, err := c.connect()
+	if err != nil {
+		return err
+	}
 	c.fds[relay.Upstream] = fd
-	watch, errno := c.loop().Watch(fd, interest, c, upstream)
+	watch, errno := c.loop().Watch(fd, interest, c, d.tag)
 	if errno != 0 {
 		c.closeUpstream()
-		c.attemptFailed(fmt.Errorf("watching the socket to %s: %w", d.endpoint.Address, errno))
-		return false
+		return fmt.Errorf("watching the socket to %s: %w", d.endpoint.Address, errno)
 	}
 	c.watches[upstream] = watch
-	c.state = connecting
-	c.loop().StartTimer(&c.timer, c.cluster().ConnectTimeout(), c)
-	return true
+	return nil
 }
 
 // connect makes the upstream socket and notes its addresses.
@@ -189,13 +204,14 @@ func (c *Connection) dialled(events uint32) {
 	d := &c.dialling
 	if events&(sock.Failed|sock.Hangup) != 0 {
 		if errno := sock.TakeError(c.fds[relay.Upstream]); errno != 0 {
-			c.tryNext(&sock.Error{Op: "connect", Addr: d.endpoint.Address, Errno: errno})
+			c.addressFailed(&sock.Error{Op: "connect", Addr: d.endpoint.Address, Errno: errno})
 			return
 		}
 	}
 	if events&sock.Writable == 0 {
 		return
 	}
+	c.dropRival()
 	if err := c.introduce(); err != nil {
 		c.tryNext(err)
 		return
@@ -208,6 +224,7 @@ func (c *Connection) dialled(events uint32) {
 
 // tryNext gives up an attempt that has a socket, and goes on to the next.
 func (c *Connection) tryNext(err error) {
+	c.dropRival()
 	c.closeUpstream()
 	c.attemptFailed(err)
 	c.dial()
@@ -215,6 +232,10 @@ func (c *Connection) tryNext(err error) {
 
 func (c *Connection) dialTimedOut() {
 	d := &c.dialling
+	if c.dialAnother() {
+		return
+	}
+	c.dropRival()
 	c.closeUpstream()
 	d.timedOut = true
 	c.shard().Inc(c.cluster().Stats.ConnectTimeout)
@@ -260,6 +281,7 @@ func (c *Connection) hangUp() {
 	if c.state != connecting {
 		return
 	}
+	c.dropRival()
 	c.closeUpstream()
 	c.countUpstreamEnd()
 	c.cluster().Release(c.dialling.endpoint, cluster.Dialling)
