@@ -42,6 +42,7 @@ func layout() map[string][]string {
 		"admin": with(loops, "config"),
 
 		"internal/accesslog": {"config"},
+		"internal/handover":  {"internal/sock"},
 		"internal/eventloop": {"internal/sock"},
 		"internal/sock":      {},
 		"internal/stats":     {},
