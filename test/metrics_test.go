@@ -97,13 +97,23 @@ func (s *sidecar) waitMetric(want float64, family string, labels ...string) {
 // get asks for a URL from a host, on a connection of its own.
 func (s *sidecar) get(from *testnet.Host, url string) (status int, body string, err error) {
 	s.w.Helper()
+	return s.ask(from, http.MethodGet, url)
+}
+
+// ask is get by any method.
+func (s *sidecar) ask(from *testnet.Host, method, url string) (status int, body string, err error) {
+	s.w.Helper()
 	client := &http.Client{Timeout: patience, Transport: &http.Transport{
 		DisableKeepAlives: true,
 		DialContext: func(_ context.Context, network, address string) (net.Conn, error) {
 			return from.DialFrom(&net.Dialer{Timeout: 5 * time.Second}, network, address)
 		},
 	}}
-	response, err := client.Get(url)
+	request, err := http.NewRequest(method, url, nil)
+	if err != nil {
+		return 0, "", err
+	}
+	response, err := client.Do(request)
 	if err != nil {
 		return 0, "", err
 	}

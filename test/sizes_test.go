@@ -1,0 +1,42 @@
+package test
+
+import (
+	"os"
+	"testing"
+	"time"
+)
+
+// soakVar is how long the soak test runs, as Go writes durations. With it, other
+// tests have their full sizes too: `make soak` sets it.
+const soakVar = "SLUICE_SOAK"
+
+// sizes are of the tests that do the same thing many times.
+type sizes struct {
+	soak        time.Duration
+	reloads     int // under load
+	kills       int // under load
+	connections int // opened and closed at a time
+	rounds      int // of that
+}
+
+// testSizes are small unless `make soak` runs, and full if it has ten minutes.
+func testSizes(t *testing.T) sizes {
+	t.Helper()
+	text := os.Getenv(soakVar)
+	if text == "" {
+		return sizes{soak: 5 * time.Second, reloads: 100, kills: 5, connections: 1000, rounds: 10}
+	}
+	soak, err := time.ParseDuration(text)
+	if err != nil {
+		t.Fatalf("%s: %v", soakVar, err)
+	}
+	all := sizes{soak: soak, reloads: 1000, kills: 100, connections: idleConnections, rounds: 5}
+	if soak >= 10*time.Minute {
+		all.rounds = 100
+	}
+	return all
+}
+
+// full says whether figures may be judged: tests run one after the other, and the
+// race detector is off.
+func full() bool { return os.Getenv(soakVar) != "" && !raceEnabled }
