@@ -1,0 +1,123 @@
+package test
+
+import (
+	"fmt"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+)
+
+// turningText is a configuration that differs from the next one in everything
+// that a reload can change.
+func turningText(number int) string {
+	endpoints := [][]string{{remoteIP + ":7000", remoteIP2 + ":7000"}, {remoteIP2 + ":7000"}}[number%2]
+	checks := "health_checks: [{type: tcp, interval: 1s, timeout: 1s, unhealthy_threshold: 3, healthy_threshold: 1}]"
+	gateways := []gateway{
+		{name: "turning", port: 8081, endpoints: endpoints, tcp: fmt.Sprintf("idle_timeout: %dh", 1+number%2), cluster: checks},
+		{name: "same", port: 8082, endpoints: []string{remoteIP + ":7000"}},
+		{name: "coming", port: 8083, endpoints: endpoints},
+	}
+	// What a reload removes is held for drain.time.
+	text := gatewayText("drain: {time: 100ms, min_time: 0s, strategy: immediate}\n", gateways[:2+number%2]...)
+	if number%2 == 1 {
+		text = strings.Replace(text, "{name: turning, tcp_proxy", "{name: other-chain, rbac: {action: deny, policies: [{name: nobody, source_ips: [192.0.2.1/32]}]}, tcp_proxy", 1)
+	}
+	return text
+}
+
+// TestReloadsUnderLoad reloads again and again while clients come and go: no
+// connection fails, readiness never turns, and heap and descriptors afterwards are
+// what they were.
+func TestReloadsUnderLoad(t *testing.T) {
+	w := newWorld(t)
+	serveGreeting(w, w.remote, remoteIP+":7000", remoteIP2+":7000")
+	l := asSidecar(redirect)
+	l.env = []string{"GOGC=5"} // as in TestIdle: the heap in the metrics is what is in use
+	s := startSidecar(w, turningText(0), l)
+	load := startLoad(w.client, 2, podIP+":8081", podIP+":8082")
+	reload := func(number int) {
+		s.put(turningText(number))
+		if status, body := s.admin("POST", "/reload"); status != http.StatusOK {
+			t.Fatalf("reload %d: status %d: %s", number, status, body)
+		}
+	}
+	const warm = 20
+	for number := range warm {
+		load.more(w, 2)
+		reload(number + 1)
+	}
+	before := s.settled(load)
+	stop, probes := make(chan struct{}), sync.WaitGroup{}
+	probes.Go(func() { s.probe(stop) })
+	count := testSizes(t).reloads
+	for number := range count {
+		load.more(w, 1)
+		reload(number + 1)
+	}
+	close(stop)
+	probes.Wait()
+	after := s.settled(load)
+	load.end(t)
+	t.Logf("%d reloads: %d connections served, %d failed; heap %.0f and %.0f bytes, goroutines %v and %v, sockets %d and %d", count,
+		load.served.Load(), load.failed.Load(), before.heap, after.heap, before.goroutines, after.goroutines, before.open.sockets, after.open.sockets)
+	if after.heap > before.heap*1.05 && !raceEnabled {
+		t.Errorf("the heap has grown from %.0f to %.0f bytes, want at most 5 %% more", before.heap, after.heap)
+	}
+	if after.open.sockets != before.open.sockets || after.open.others != before.open.others || after.goroutines != before.goroutines {
+		t.Errorf("%v goroutines and descriptors\n%s\nhave become %v and\n%s", before.goroutines, strings.Join(before.open.list, "\n"),
+			after.goroutines, strings.Join(after.open.list, "\n"))
+	}
+	if good, bad := s.reloads("success"), s.reloads("failure"); good != float64(warm+count) || bad != 0 {
+		t.Errorf("%v reloads succeeded, %v failed", good, bad)
+	}
+}
+
+// probe asks for readiness until stop; each answer must be yes.
+func (s *sidecar) probe(stop chan struct{}) {
+	for {
+		select {
+		case <-stop:
+			return
+		default:
+		}
+		if ready, err := s.ready(); !ready || err != nil {
+			s.w.Errorf("during reloads: ready %t, %v", ready, err)
+		}
+	}
+}
+
+// holdings are what sluice holds.
+type holdings struct {
+	open             descriptors
+	heap, goroutines float64
+}
+
+// settled is what sluice holds without connections of its clients.
+func (s *sidecar) settled(l *load) (h holdings) {
+	s.w.Helper()
+	l.without(func() {
+		s.waitMetric(0, "envoy_server_total_connections")
+		s.w.eventually(func() error {
+			if n := len(s.sockets()); n > 0 {
+				return fmt.Errorf("%d connections are left", n)
+			}
+			h.open = s.descriptors()
+			return nil
+		})
+		h.heap = leastHeap(s)
+		h.goroutines = leastGoroutines(s)
+	})
+	return h
+}
+
+// leastGoroutines is the smallest of some readings: a scrape has some itself.
+func leastGoroutines(s *sidecar) float64 {
+	least := 0.0
+	for range 5 {
+		if n := s.metrics().sum("go_goroutines"); least == 0 || n < least {
+			least = n
+		}
+	}
+	return least
+}
