@@ -18,9 +18,10 @@ type member struct {
 	monitor *outlier.Monitor // nil without outlier detection
 
 	// Under the cluster's lock.
-	spec      config.Endpoint  // what the configuration says of it
-	addresses []netip.AddrPort // where it is; more than one only with logical_dns
-	since     time.Time        // when it became available, for slow start
+	spec      *config.Endpoint  // what the configuration says of it
+	addresses []netip.AddrPort  // where it is; more than one only with logical_dns
+	others    *[]netip.AddrPort // addresses, if there are several
+	since     time.Time         // when it became available, for slow start
 
 	flags    atomic.Uint32 // of the type flag; changed under the cluster's lock
 	doom     atomic.Uint32 // a Doom
@@ -73,7 +74,11 @@ func (m *member) set(f flag, on bool) bool {
 // describe takes over what the configuration says, and where DNS says that it
 // is. It needs the cluster's lock.
 func (m *member) describe(spec *config.Endpoint, addresses []netip.AddrPort) {
-	m.spec, m.addresses = *spec, addresses
+	m.spec, m.addresses, m.others = spec, addresses, nil
+	if len(addresses) > 1 {
+		several := addresses
+		m.others = &several
+	}
 	status := spec.HealthStatus
 	m.set(failedStatus, status == config.HealthUnhealthy || status == config.HealthDraining || status == config.HealthTimeout)
 	m.set(degradedStatus, status == config.HealthDegraded)
