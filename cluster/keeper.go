@@ -149,9 +149,12 @@ func (c *Cluster) renew(now time.Time) {
 	if c.crossed.Swap(false) {
 		c.detector.Settle(now)
 	}
-	c.noted.Store(false)
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.noted.Store(false)
+	if c.crossed.Load() { // since the swap, when c was noted still
+		c.note()
+	}
 	c.refresh(now)
 }
 

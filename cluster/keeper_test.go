@@ -231,3 +231,29 @@ func TestDrainSparesWhoRecovers(t *testing.T) {
 		t.Error("not closed although its time is over")
 	}
 }
+
+// What crosses a threshold while an earlier crossing is being settled is settled
+// in the next round, and not at the next sweep.
+func TestCrossingWhileSettling(t *testing.T) {
+	c := with(t, func(cfg *config.Cluster) {
+		twoEndpoints(cfg)
+		o := config.DefaultOutlierDetection()
+		o.Interval, o.MaxEjectionPercent = time.Hour, 100
+		cfg.OutlierDetection = &o
+	})
+	fail := func(ep Endpoint) {
+		for range 5 {
+			c.ConnectFailed(ep, Refused)
+		}
+	}
+	first, second := endpointAt(t, c, "10.0.0.1:80"), endpointAt(t, c, "10.0.0.2:80")
+	var once sync.Once
+	c.keeper = NewKeeper(KeeperOptions{Ejection: func(outlier.Event) { once.Do(func() { fail(second) }) }})
+	fail(first)
+	for range 2 {
+		c.keeper.round(time.Now())
+	}
+	if counts, _ := c.Ejections(); counts.EnforcedTotal != 2 {
+		t.Errorf("%d endpoints are ejected, want 2", counts.EnforcedTotal)
+	}
+}
