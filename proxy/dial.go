@@ -23,6 +23,9 @@ type dialling struct {
 	timedOut bool           // the last failed one
 	tag      uint32         // of the upstream socket's watch, upstream or rival
 	race     *race          // nil: the endpoint has one address
+
+	admitted bool // holds places under the circuit breakers
+	progress cluster.Progress
 }
 
 // failure is how the last attempt failed.
@@ -50,6 +53,7 @@ func (c *Connection) dial() {
 			}
 			break
 		}
+		d.admitted, d.progress = true, cluster.Dialling
 		d.attempts++
 		d.endpoint, d.local, d.noted, d.began = endpoint, netip.AddrPort{}, false, c.loop().Now()
 		d.timedOut = false
@@ -248,7 +252,17 @@ func (c *Connection) dialTimedOut() {
 func (c *Connection) attemptFailed(err error) {
 	c.outcome.failure = err
 	c.countDialFailed(err)
-	c.cluster().Release(c.dialling.endpoint, cluster.Dialling)
+	c.leavePlaces()
+}
+
+// leavePlaces gives back what the circuit breakers gave to the attempt, once,
+// however far it has come: a panic may end it anywhere.
+func (c *Connection) leavePlaces() {
+	d := &c.dialling
+	if d.admitted {
+		d.admitted = false
+		c.cluster().Release(d.endpoint, d.progress)
+	}
 }
 
 // giveUp resets the client after the last attempt failed.
@@ -276,15 +290,16 @@ func (c *Connection) giveUp() {
 	c.fail(reason, flags)
 }
 
-// hangUp ends an attempt that is still being made.
+// hangUp ends an attempt that is still being made. After a panic it may have no
+// socket yet.
 func (c *Connection) hangUp() {
-	if c.state != connecting {
+	if !c.dialling.admitted {
 		return
 	}
 	c.dropRival()
 	c.closeUpstream()
 	c.countUpstreamEnd()
-	c.cluster().Release(c.dialling.endpoint, cluster.Dialling)
+	c.leavePlaces()
 	c.state = opening
 }
 
@@ -307,7 +322,7 @@ func (c *Connection) forgetUpstream() {
 func (c *Connection) leaveUpstream() {
 	c.forgetUpstream()
 	c.countUpstreamEnd()
-	c.cluster().Release(c.dialling.endpoint, cluster.Established)
+	c.leavePlaces()
 }
 
 // sinceAccept is how long ago the connection was accepted.
