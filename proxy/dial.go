@@ -15,6 +15,7 @@ import (
 type dialling struct {
 	tried    cluster.Tried
 	attempts int
+	full     int // endpoints that had no room
 	endpoint cluster.Endpoint
 	local    netip.AddrPort // of the upstream socket; invalid until somebody has to know, see upstreamLocal
 	noted    bool           // the guard knows of the upstream connection
@@ -36,19 +37,24 @@ func (d *dialling) failure() cluster.Failure {
 	return cluster.Refused
 }
 
+// mostFull bounds how many endpoints a connection finds full before it gives up:
+// where thousands are, looking at all of them would keep the loop from others.
+const mostFull = 32
+
 // dial tries endpoints until one is being connected, and gives up when none is
 // left or there were enough attempts.
 func (c *Connection) dial() {
 	d := &c.dialling
 	c.state = opening
 	full := cluster.Admitted
-	for d.attempts < c.chain.attempts {
+	for d.attempts < c.chain.attempts && d.full < mostFull {
 		endpoint, ok := c.pick()
 		if !ok {
 			break
 		}
 		if refusal := c.cluster().Admit(endpoint); refusal != cluster.Admitted {
 			if full = refusal; refusal == cluster.EndpointFull {
+				d.full++
 				continue
 			}
 			break
@@ -63,11 +69,12 @@ func (c *Connection) dial() {
 			return
 		}
 	}
-	if full != cluster.Admitted {
+	switch {
+	case full == cluster.Admitted, full == cluster.EndpointFull && d.attempts > 0:
+		c.giveUp() // the endpoint that failed is the reason, and not those that are full
+	default:
 		c.overflow(full)
-		return
 	}
-	c.giveUp()
 }
 
 // pick chooses the endpoint of the next attempt.

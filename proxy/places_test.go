@@ -8,6 +8,7 @@ import (
 
 	"github.com/sluiceproxy/sluice/cluster"
 	"github.com/sluiceproxy/sluice/config"
+	"github.com/sluiceproxy/sluice/internal/accesslog"
 )
 
 // ownChain is a copy of the workbench's chain that leads to a cluster of its own,
@@ -96,6 +97,62 @@ func TestPlacesAreGivenBackOnce(t *testing.T) {
 			own := chain.routes[0].cluster
 			if e := own.Endpoints()[0]; own.Admitted() != 0 || own.Pending() != 0 || e.ActiveConnections != 0 || e.TotalConnections != 1 {
 				t.Errorf("%d admitted, %d pending, endpoint %+v; want none, after one", own.Admitted(), own.Pending(), e)
+			}
+		})
+	}
+}
+
+// fill takes all places at the endpoints of a cluster that has one for each, but
+// for those at an address to spare.
+func (w *workbench) fill(chain *Chain, spare netip.AddrPort) {
+	w.t.Helper()
+	own := chain.routes[0].cluster
+	tried := new(cluster.Tried)
+	for choice, ok := own.Pick(&cluster.Query{Tried: tried}); ok; choice, ok = own.Pick(&cluster.Query{Tried: tried}) {
+		if choice.Endpoint.Address != spare && own.Admit(choice.Endpoint) != cluster.Admitted {
+			w.t.Fatal("no place")
+		}
+	}
+}
+
+func onePerEndpoint(cfg *config.Cluster) { cfg.CircuitBreakers.MaxConnectionsPerEndpoint = 1 }
+
+// A connection that finds endpoints full does not ask thousands of them.
+func TestManyFullEndpoints(t *testing.T) {
+	w := newWorkbench(t)
+	var endpoints []netip.AddrPort
+	for i := range 500 {
+		endpoints = append(endpoints, netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 1, byte(i >> 8), byte(i)}), 9))
+	}
+	chain := w.ownChain(onePerEndpoint, endpoints...)
+	w.fill(chain, netip.AddrPort{})
+	client := w.connect(&Chains{fallback: chain})
+	if _, err := client.Read(make([]byte, 1)); !isReset(err) {
+		t.Errorf("the client sees %v, want a reset", err)
+	}
+	w.loop.Do(func() {
+		c := w.worker.free
+		if n := c.dialling.tried.Len(); n != mostFull || c.outcome.flags != accesslog.UpstreamOverflow {
+			t.Errorf("%d endpoints were asked, flags %s; want %d and UO", n, c.outcome.flags, mostFull)
+		}
+	})
+}
+
+// Where one endpoint is full and the other fails, the failure is the reason, in
+// whichever order they were asked.
+func TestFullAndFailing(t *testing.T) {
+	w := newWorkbench(t)
+	unreachable := netip.MustParseAddrPort("255.255.255.255:9") // connect fails at once
+	chain := w.ownChain(onePerEndpoint, closedPort(t), unreachable)
+	w.fill(chain, unreachable)
+	for range 2 {
+		client := w.connect(&Chains{fallback: chain})
+		if _, err := client.Read(make([]byte, 1)); !isReset(err) {
+			t.Errorf("the client sees %v, want a reset", err)
+		}
+		w.loop.Do(func() {
+			if o := w.worker.free.outcome; o.flags != accesslog.UpstreamConnectionFailure || o.details != "" {
+				t.Errorf("flags %s, details %q; want UF", o.flags, o.details)
 			}
 		})
 	}
