@@ -3,7 +3,6 @@ package proxy
 import (
 	"time"
 
-	"github.com/sluiceproxy/sluice/internal/accesslog"
 	"github.com/sluiceproxy/sluice/outlier"
 	"github.com/sluiceproxy/sluice/proxy/relay"
 )
@@ -22,13 +21,19 @@ func (c *Connection) expect() {
 	c.patience = patience{waiting: p.EarlyClose > 0 || p.FirstByte > 0}
 }
 
-// look sees whether bytes have moved since the last time.
+// look sees whether bytes have moved since the last time, and whether none will. The
+// client need not hurry to close its side: what counts is when the endpoint did.
 func (c *Connection) look() {
-	p := &c.patience
+	p, end := &c.patience, c.relay.End()
 	switch {
 	case c.relay.Read(relay.Upstream) > 0:
 		p.waiting = false
 		c.cluster().Report(c.dialling.endpoint, outlier.FirstByte)
+	case end.Cause != relay.Open && end.By == relay.Upstream:
+		p.waiting = false
+		if time.Duration(c.loop().Now()-c.connected) <= c.cluster().Patience().EarlyClose {
+			c.cluster().Report(c.dialling.endpoint, outlier.EarlyClose)
+		}
 	case p.asked == 0 && c.relay.Written(relay.Upstream) > 0:
 		p.asked = c.loop().Now()
 		c.arm()
@@ -54,16 +59,10 @@ func (c *Connection) lookAtClock() {
 	}
 }
 
-// lookAtEnd reports a connection that the endpoint has ended without a byte,
-// and soon.
+// lookAtEnd has the last look.
 func (c *Connection) lookAtEnd() {
-	if !c.patience.waiting {
-		return
+	if c.patience.waiting {
+		c.look()
+		c.patience.waiting = false
 	}
-	c.look()
-	early := time.Duration(c.loop().Now()-c.connected) <= c.cluster().Patience().EarlyClose
-	if c.patience.waiting && early && c.outcome.closedBy == accesslog.ByUpstream {
-		c.cluster().Report(c.dialling.endpoint, outlier.EarlyClose)
-	}
-	c.patience.waiting = false
 }
