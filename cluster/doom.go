@@ -35,9 +35,10 @@ type sentence struct {
 // condemn does with the open connections of m what the configuration wants. It
 // needs the lock.
 func (c *Cluster) condemn(m *member, doom Doom, what config.OpenConnections) {
-	if what == config.KeepConnections || c.keeper == nil || m.active.Load() == 0 {
+	if what == config.KeepConnections || c.keeper == nil {
 		return
 	}
+	// It may have none, and get some before the loops see the next view.
 	s := sentence{doom: doom}
 	if what == config.DrainConnections {
 		s.at = time.Now().Add(c.keeper.options.Drain)
@@ -57,6 +58,7 @@ func (k *Keeper) execute(now time.Time) (next time.Time, any bool) {
 				next, any = s.at, true
 			}
 			continue
+		case m.active.Load() == 0:
 		case s.doom == EndpointRemoved || m.health()&unavailable != 0:
 			m.doom.Store(uint32(s.doom))
 			doomed = append(doomed, m)

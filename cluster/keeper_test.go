@@ -257,3 +257,27 @@ func TestCrossingWhileSettling(t *testing.T) {
 		t.Errorf("%d endpoints are ejected, want 2", counts.EnforcedTotal)
 	}
 }
+
+// A connection that was made by the view of a moment ago is closed with the
+// others, also when it was the first.
+func TestDoomReachesTheLatest(t *testing.T) {
+	c := with(t, func(cfg *config.Cluster) {
+		twoEndpoints(cfg)
+		cfg.OnEndpointUnhealthy = config.CloseConnections
+	})
+	var ep Endpoint
+	doom := Spared
+	c.keeper = NewKeeper(KeeperOptions{Doomed: func() { doom = ep.Doom() }})
+	ep = endpointAt(t, c, "10.0.0.1:80")
+	c.mu.Lock()
+	c.noteHealth(ep.member, failedActiveCheck, true)
+	c.mu.Unlock()
+	c.Admit(ep)
+	c.keeper.round(time.Now())
+	if doom != EndpointUnhealthy {
+		t.Errorf("doom %d", doom)
+	}
+	if len(c.keeper.sentences) != 0 {
+		t.Errorf("%d sentences are left", len(c.keeper.sentences))
+	}
+}
