@@ -66,6 +66,8 @@ type Cluster struct {
 	noted   atomic.Bool // waits for its keeper
 	keeper  *Keeper     // nil before Keep
 
+	discovery *discovery // nil without names
+
 	mu       sync.Mutex
 	options  balance.Options
 	known    map[string]*member
@@ -114,6 +116,9 @@ func New(cfg *config.Cluster, st stats.Cluster) (*Cluster, error) {
 	}
 	if cfg.OutlierDetection != nil {
 		c.watchOutliers(cfg.OutlierDetection)
+	}
+	if cfg.Type == config.ClusterStrictDNS || cfg.Type == config.ClusterLogicalDNS {
+		c.discovery = &discovery{list: c.literal()}
 	}
 	c.setMembers(c.literal(), time.Now())
 	return c, nil

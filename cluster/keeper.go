@@ -149,12 +149,15 @@ func (c *Cluster) renew(now time.Time) {
 	if c.crossed.Swap(false) {
 		c.detector.Settle(now)
 	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
 	c.noted.Store(false)
 	if c.crossed.Load() { // since the swap, when c was noted still
 		c.note()
 	}
+	if c.discover(now) {
+		return // that has made a view
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	c.refresh(now)
 }
 
