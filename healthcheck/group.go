@@ -22,8 +22,9 @@ type Group struct {
 	verdicts map[int32]Verdict
 }
 
-// Set replaces the endpoints. One whose ID, address and host are as they were
-// keeps its state and its schedule; a new one is Pending and checked soon; the
+// Set replaces the endpoints. One whose ID and host are as they were keeps its
+// state and its schedule, also when its address is another one: names move from
+// address to address (logical_dns). A new one is Pending and checked soon; the
 // checks of one that is gone end, and their sockets are closed. It takes effect
 // in a moment. With an ID that occurs twice the last one counts.
 func (g *Group) Set(targets []Target) {
@@ -39,10 +40,14 @@ func (g *Group) set(list []Target) {
 	for _, t := range list {
 		wanted[t.ID] = t
 	}
+	var moved []*target
 	g.mu.Lock()
 	for id, old := range g.targets {
-		if wanted[id] != old.Target {
+		switch now, there := wanted[id]; {
+		case !there || now.Host != old.Host:
 			g.remove(old)
+		case now != old.Target:
+			moved = append(moved, old)
 		}
 	}
 	var added []*target
@@ -54,6 +59,9 @@ func (g *Group) set(list []Target) {
 		}
 	}
 	g.mu.Unlock()
+	for _, t := range moved {
+		t.move(wanted[t.ID].Address)
+	}
 	for i, t := range added {
 		t.begin(i, len(added))
 	}

@@ -107,6 +107,16 @@ func (s *session) run() {
 	s.connect()
 }
 
+// move leaves the connection to an address that no longer counts. A check that
+// runs begins anew, within the same timeout.
+func (s *session) move() {
+	s.drop()
+	if s.stage != resting {
+		s.reused, s.heard = false, false
+		s.connect()
+	}
+}
+
 // conclude counts a result, plans the next check and tells others.
 func (s *session) conclude(r result) {
 	if s.reused && !s.heard && r.failure == Network || s.reused && r.again {
