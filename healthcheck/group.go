@@ -14,9 +14,9 @@ type Group struct {
 	counts  counters
 
 	// For the checker's thread only.
-	targets map[int32]*target
-	skips   bool // the last check was skipped
-	closed  bool
+	targets  map[int32]*target
+	skipping int // sessions whose last check was skipped
+	closed   bool
 
 	mu       sync.Mutex
 	verdicts map[int32]Verdict
@@ -118,13 +118,4 @@ func (g *Group) publish(t *target, news bool) {
 	if news && g.options.Changed != nil {
 		g.options.Changed(t.ID, t.verdict.State, t.verdict.Reason)
 	}
-}
-
-// skipped counts a check that this host could not make.
-func (g *Group) skipped(err error) {
-	g.counts.skipped.Add(1)
-	if !g.skips && g.options.Skipped != nil {
-		g.options.Skipped(err)
-	}
-	g.skips = true
 }

@@ -149,6 +149,31 @@ func TestFaultOfThisHost(t *testing.T) {
 	}
 }
 
+// One endpoint that this host cannot check beside one that it can is told once.
+func TestSkippedBesideOthers(t *testing.T) {
+	r := newRig(t)
+	address := serve(t, drain)
+	without := netip.MustParseAddrPort("[::1]:9")
+	r.options.Dial = func(a netip.AddrPort) (int, error) {
+		if a == without {
+			return -1, sock.EADDRNOTAVAIL
+		}
+		return dial(a)
+	}
+	r.group = r.checker.NewGroup("ratings", []config.HealthCheck{fast(config.HealthCheckTCP)}, r.options)
+	r.group.Set([]Target{{ID: 1, Address: address}, {ID: 2, Address: without}})
+	r.expect(Healthy)
+	eventually(t, "many checks of both", func() bool { c := r.group.Counts(); return c.Skipped >= 5 && c.Success >= 5 })
+	if len(r.skips) != 1 {
+		t.Errorf("told %d times, want once", len(r.skips))
+	}
+	r.group.Set([]Target{{ID: 1, Address: address}})
+	eventually(t, "nothing is skipped", func() (none bool) {
+		r.checker.loop.Do(func() { none = r.group.skipping == 0 })
+		return none
+	})
+}
+
 // A target that goes takes its sockets with it; one that stays keeps its state
 // and its connection.
 func TestSet(t *testing.T) {
