@@ -141,7 +141,8 @@ func (e *EndpointInfo) json() jsonEndpoint {
 }
 
 // healthJSON is Envoy's admin.v3.HostHealthStatus: a field for each way of
-// being unhealthy.
+// being unhealthy, and what is configured in one (setHealthFlag in
+// source/server/admin/clusters_handler.cc).
 func (e *EndpointInfo) healthJSON() map[string]any {
 	status := map[string]any{"eds_health_status": "HEALTHY"}
 	for _, flag := range strings.FieldsFunc(e.HealthFlags, func(r rune) bool { return r == '/' }) {
@@ -151,6 +152,11 @@ func (e *EndpointInfo) healthJSON() map[string]any {
 		case "failed_eds_health":
 			status["eds_health_status"] = "UNHEALTHY"
 			continue
+		case "degraded_eds_health":
+			status["eds_health_status"] = "DEGRADED"
+			continue
+		case "degraded_active_hc":
+			flag = "failed_active_degraded_check"
 		}
 		status[flag] = true
 	}
