@@ -126,10 +126,17 @@ func New(cfg *config.Cluster, st stats.Cluster) (*Cluster, error) {
 
 // literal is the endpoints whose addresses the configuration has.
 func (c *Cluster) literal() []found {
+	places := make(map[config.Locality]int32)
+	for i, l := range c.options.Localities {
+		places[l] = int32(i)
+	}
 	list := make([]found, len(c.cfg.Endpoints))
 	for i := range list {
 		spec := &c.cfg.Endpoints[i]
-		list[i].spec = spec
+		list[i].spec, list[i].place = spec, -1
+		if place, ok := places[spec.Locality]; ok {
+			list[i].place = place
+		}
 		if spec.Address.Name == "" {
 			list[i].addresses = []netip.AddrPort{netip.AddrPortFrom(spec.Address.Addr().Unmap(), spec.Address.Port())}
 		}

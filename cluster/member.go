@@ -19,6 +19,7 @@ type member struct {
 
 	// Under the cluster's lock.
 	spec      *config.Endpoint  // what the configuration says of it
+	place     int32             // of its locality, for balance.Member
 	addresses []netip.AddrPort  // where it is; more than one only with logical_dns
 	others    *[]netip.AddrPort // addresses, if there are several
 	since     time.Time         // when it became available, for slow start
@@ -73,13 +74,13 @@ func (m *member) set(f flag, on bool) bool {
 
 // describe takes over what the configuration says, and where DNS says that it
 // is. It needs the cluster's lock.
-func (m *member) describe(spec *config.Endpoint, addresses []netip.AddrPort) {
-	m.spec, m.addresses, m.others = spec, addresses, nil
+func (m *member) describe(f *found, addresses []netip.AddrPort) {
+	m.spec, m.place, m.addresses, m.others = f.spec, f.place, addresses, nil
 	if len(addresses) > 1 {
 		several := addresses
 		m.others = &several
 	}
-	status := spec.HealthStatus
+	status := f.spec.HealthStatus
 	m.set(failedStatus, status == config.HealthUnhealthy || status == config.HealthDraining || status == config.HealthTimeout)
 	m.set(degradedStatus, status == config.HealthDegraded)
 }

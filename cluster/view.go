@@ -39,7 +39,7 @@ func (c *Cluster) refresh(now time.Time) {
 			Ramp:           c.ramp(m, now),
 			Priority:       m.spec.Priority,
 			Health:         healthOf(m.health()),
-			Locality:       c.options.Place(m.spec.Locality),
+			Locality:       m.place,
 			LocalityWeight: m.spec.LocalityWeight,
 			Active:         &m.active,
 		}
