@@ -72,6 +72,7 @@ type Cluster struct {
 	options  balance.Options
 	known    map[string]*member
 	byID     map[int32]*member
+	gone     map[string]*counts // of members that left and have open connections
 	members  []*member
 	lastID   int32
 	ramping  bool      // an endpoint's weight grows with time
@@ -105,6 +106,7 @@ func New(cfg *config.Cluster, st stats.Cluster) (*Cluster, error) {
 		maxPerEndpoint: math.MaxInt64,
 		options:        balance.OptionsOf(cfg),
 		byID:           make(map[int32]*member),
+		gone:           make(map[string]*counts),
 	}
 	if n := cfg.CircuitBreakers.MaxConnectionsPerEndpoint; n > 0 {
 		c.maxPerEndpoint = int64(n)

@@ -16,6 +16,10 @@ const (
 	// rests so many times as long as the round took.
 	restShare = 24
 
+	// longestRest bounds that where a round is long, for large hash tables or
+	// because many connections are closed: news must not wait for long.
+	longestRest = 500 * time.Millisecond
+
 	// rampSteps is how many steps slow start has.
 	rampSteps = 50
 
@@ -112,7 +116,7 @@ func (k *Keeper) Run(ctx context.Context) {
 		began := time.Now()
 		next := k.round(began)
 		// Changes gather meanwhile, so that many of them cost one view.
-		timer.Reset(restShare * time.Since(began))
+		timer.Reset(rest(time.Since(began)))
 		select {
 		case <-ctx.Done():
 			return
@@ -121,6 +125,9 @@ func (k *Keeper) Run(ctx context.Context) {
 		timer.Reset(time.Until(next))
 	}
 }
+
+// rest is how long the keeper rests after a round.
+func rest(round time.Duration) time.Duration { return min(restShare*round, longestRest) }
 
 // round does what there is to do, and says when it wants to be called again at
 // the latest.

@@ -281,3 +281,40 @@ func TestDoomReachesTheLatest(t *testing.T) {
 		t.Errorf("%d sentences are left", len(c.keeper.sentences))
 	}
 }
+
+// News wait for the end of the rest, which must not be long.
+func TestRest(t *testing.T) {
+	for round, want := range map[time.Duration]time.Duration{
+		0: 0, time.Millisecond: 24 * time.Millisecond, time.Second: longestRest,
+	} {
+		if got := rest(round); got != want {
+			t.Errorf("%v after a round of %v, want %v", got, round, want)
+		}
+	}
+}
+
+// An endpoint that leaves and returns still has the connections from before.
+func TestReturn(t *testing.T) {
+	c := with(t, func(cfg *config.Cluster) {
+		twoEndpoints(cfg)
+		cfg.CircuitBreakers.MaxConnectionsPerEndpoint = 1
+	})
+	before := endpointAt(t, c, "10.0.0.2:80")
+	c.Admit(before)
+	c.setMembers(c.literal()[:1], time.Now())
+	c.setMembers(c.literal(), time.Now())
+	again := endpointAt(t, c, "10.0.0.2:80")
+	if got := c.Admit(again); got != EndpointFull {
+		t.Errorf("a second connection is admitted (%v)", got)
+	}
+	c.Release(before, Established)
+	if got := c.Admit(again); got != Admitted {
+		t.Errorf("the place that is free again is not: %v", got)
+	}
+	c.setMembers(nil, time.Now())
+	c.Release(again, Established)
+	c.setMembers(nil, time.Now())
+	if len(c.gone) != 0 || len(c.byID) != 0 || len(c.known) != 0 {
+		t.Errorf("%d, %d and %d are kept of endpoints that are gone", len(c.gone), len(c.byID), len(c.known))
+	}
+}

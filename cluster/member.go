@@ -24,8 +24,15 @@ type member struct {
 	others    *[]netip.AddrPort // addresses, if there are several
 	since     time.Time         // when it became available, for slow start
 
-	flags    atomic.Uint32 // of the type flag; changed under the cluster's lock
-	doom     atomic.Uint32 // a Doom
+	flags atomic.Uint32 // of the type flag; changed under the cluster's lock
+	doom  atomic.Uint32 // a Doom
+
+	*counts
+}
+
+// counts are those of an endpoint's connections. They outlive the member while
+// connections are open: an endpoint that comes back still serves those.
+type counts struct {
 	active   atomic.Int64
 	total    atomic.Uint64
 	failures atomic.Uint64

@@ -40,6 +40,11 @@ func (c *Cluster) setMembers(list []found, now time.Time) {
 			c.forget(m)
 		}
 	}
+	for key, n := range c.gone {
+		if n.active.Load() == 0 {
+			delete(c.gone, key)
+		}
+	}
 	c.changes.Add(1)
 	c.checkMembers()
 	c.refresh(now)
@@ -54,7 +59,7 @@ func (c *Cluster) seat(f *found, key string, addresses []netip.AddrPort, before 
 	m := before[key]
 	if m == nil {
 		c.lastID++
-		m = &member{id: c.lastID, key: key, since: now}
+		m = &member{id: c.lastID, key: key, since: now, counts: c.countsOf(key)}
 		m.set(failedActiveCheck|pendingActiveCheck, c.checks != nil)
 		if c.detector != nil {
 			m.monitor = c.detector.Add(m.id)
@@ -72,5 +77,17 @@ func (c *Cluster) forget(m *member) {
 	if c.detector != nil {
 		c.detector.Remove(m.id)
 	}
+	c.gone[m.key] = m.counts
 	c.condemn(m, EndpointRemoved, c.cfg.OnEndpointRemoved)
+}
+
+// countsOf is what a new member begins with: max_connections_per_endpoint and
+// least_request count the connections from before it left, too.
+func (c *Cluster) countsOf(key string) *counts {
+	n := c.gone[key]
+	if n == nil {
+		return new(counts)
+	}
+	delete(c.gone, key)
+	return n
 }
