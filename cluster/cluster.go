@@ -65,6 +65,7 @@ type Cluster struct {
 	crossed atomic.Bool // an outlier wants to be settled
 	noted   atomic.Bool // waits for its keeper
 	keeper  *Keeper     // nil before Keep
+	cancel  func()      // ends Keep; under mu
 
 	discovery *discovery // nil without names
 

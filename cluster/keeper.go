@@ -61,11 +61,12 @@ func NewKeeper(o KeeperOptions) *Keeper {
 }
 
 // Keep begins to resolve c's names and to check its endpoints, and to make new
-// views as those change, until ctx ends. An error says that the resolver cannot
-// be made. c must not be kept already.
+// views as those change, until Forget or ctx ends. An error says that the
+// resolver cannot be made. c must not be kept already.
 func (k *Keeper) Keep(ctx context.Context, c *Cluster, running *sync.WaitGroup) error {
+	ctx, cancel := context.WithCancel(ctx)
 	c.mu.Lock()
-	c.keeper = k
+	c.keeper, c.cancel = k, cancel
 	c.mu.Unlock()
 	c.check(k.options.Checker, k.options.Skipped)
 	if err := k.resolve(ctx, c, running); err != nil {
@@ -78,6 +79,23 @@ func (k *Keeper) Keep(ctx context.Context, c *Cluster, running *sync.WaitGroup) 
 	k.mu.Unlock()
 	k.note(c)
 	return nil
+}
+
+// Forget ends what Keep began, because a reload has left c out. Its connections
+// go on.
+func (k *Keeper) Forget(c *Cluster) {
+	c.mu.Lock()
+	cancel, checks := c.cancel, c.checks
+	c.mu.Unlock()
+	if cancel != nil {
+		cancel()
+	}
+	if checks != nil {
+		checks.Close()
+	}
+	k.mu.Lock()
+	k.timed = slices.DeleteFunc(k.timed, func(other *Cluster) bool { return other == c })
+	k.mu.Unlock()
 }
 
 func (k *Keeper) rouse() {

@@ -14,7 +14,7 @@ import (
 
 // log writes the access-log line for an event, where one is wanted.
 func (c *Connection) log(event config.LogEvent) {
-	logger := c.worker.around.Unmatched
+	logger := c.worker.around.Unmatched.Load()
 	if c.chain != nil {
 		logger = c.chain.log
 	}

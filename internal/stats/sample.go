@@ -29,6 +29,9 @@ const (
 	ChecksSkipped             // [cluster] health checks that this host could not make
 	ChecksLate                // [cluster] health checks that began late
 	ConfigReloads             // [result] success or failure
+	ConfigRejected            // 1 while the last reload was rejected
+	DrainActive               // 1 while the daemon drains
+	DrainConnections          // [direction] that a drain waits for; 0 before it
 	AccessLogDropped          // lines
 	ConntrackEntries
 	ConntrackLimit
@@ -70,6 +73,9 @@ var sampledSpecs = [...]sampledSpec{
 	ChecksLate:    {"", "health_check_late_total", counterKind, []string{"cluster"}, "Health checks that began more than a tenth of their interval late."},
 
 	ConfigReloads:         {"", "config_reload_total", counterKind, []string{"result"}, "Configuration reloads."},
+	ConfigRejected:        {"", "config_rejected", gaugeKind, nil, "1 while the last reload was rejected."},
+	DrainActive:           {"", "drain_active", gaugeKind, nil, "1 while the daemon drains."},
+	DrainConnections:      {"", "drain_connections", gaugeKind, []string{"direction"}, "Connections that the drain still waits for, by the direction of their listener."},
 	AccessLogDropped:      {"", "access_log_dropped_lines_total", counterKind, nil, "Access-log lines dropped because their file could not keep up."},
 	ConntrackEntries:      {"", "conntrack_entries", gaugeKind, nil, "Connections that netfilter tracks in this network namespace."},
 	ConntrackLimit:        {"", "conntrack_entries_limit", gaugeKind, nil, "Connections that netfilter can track."},
