@@ -63,7 +63,7 @@ func TestPatience(t *testing.T) {
 	asks := func(t *testing.T, client net.Conn) { client.Write([]byte("?")); seesEnd(t, client) }
 	for _, tc := range []patienceCase{
 		{"closes at once, and the client stays", never, never, func(*net.TCPConn) {}, seesEnd, outlier.ConsecutiveEarlyClose},
-		{"resets at once", never, never, func(conn *net.TCPConn) { conn.SetLinger(0) }, seesEnd, outlier.ConsecutiveEarlyClose},
+		{"resets", never, never, func(conn *net.TCPConn) { readOne(conn); conn.SetLinger(0) }, asks, outlier.ConsecutiveEarlyClose},
 		{"closes after a byte of the client's", never, never, readOne, asks, outlier.ConsecutiveEarlyClose},
 		{"closes late", 1, never, readOne, asks, outlier.None},
 		{"closes after a byte of its own", never, never, func(conn *net.TCPConn) { conn.Write([]byte("!")) }, seesEnd, outlier.None},
