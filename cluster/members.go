@@ -35,6 +35,7 @@ func (c *Cluster) setMembers(list []found, now time.Time) {
 			c.seat(&f, f.addresses[i].String(), f.addresses[i:i+1:i+1], before, now)
 		}
 	}
+	c.refresh(now)
 	for key, m := range before {
 		if c.known[key] == nil {
 			c.forget(m)
@@ -47,7 +48,6 @@ func (c *Cluster) setMembers(list []found, now time.Time) {
 	}
 	c.changes.Add(1)
 	c.checkMembers()
-	c.refresh(now)
 }
 
 // seat finds or makes a member. Several names may have one address: the first
