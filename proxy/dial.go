@@ -11,11 +11,14 @@ import (
 	"github.com/sluiceproxy/sluice/proxy/relay"
 )
 
+// mostAsked bounds how many endpoints one connection asks whether they are full:
+// thousands of full ones would stop the loop for those who are served.
+const mostAsked = 256
+
 // dialling is a connection's search for an endpoint that answers.
 type dialling struct {
 	tried    cluster.Tried
 	attempts int
-	full     int // endpoints that had no room
 	endpoint cluster.Endpoint
 	local    netip.AddrPort // of the upstream socket; invalid until somebody has to know, see upstreamLocal
 	noted    bool           // the guard knows of the upstream connection
@@ -37,24 +40,19 @@ func (d *dialling) failure() cluster.Failure {
 	return cluster.Refused
 }
 
-// mostFull bounds how many endpoints a connection finds full before it gives up:
-// where thousands are, looking at all of them would keep the loop from others.
-const mostFull = 32
-
 // dial tries endpoints until one is being connected, and gives up when none is
 // left or there were enough attempts.
 func (c *Connection) dial() {
 	d := &c.dialling
 	c.state = opening
 	full := cluster.Admitted
-	for d.attempts < c.chain.attempts && d.full < mostFull {
+	for d.attempts < c.chain.attempts {
 		endpoint, ok := c.pick()
 		if !ok {
 			break
 		}
 		if refusal := c.cluster().Admit(endpoint); refusal != cluster.Admitted {
-			if full = refusal; refusal == cluster.EndpointFull {
-				d.full++
+			if full = refusal; refusal == cluster.EndpointFull && d.tried.Len() < mostAsked {
 				continue
 			}
 			break

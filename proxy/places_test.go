@@ -132,8 +132,8 @@ func TestManyFullEndpoints(t *testing.T) {
 	}
 	w.loop.Do(func() {
 		c := w.worker.free
-		if n := c.dialling.tried.Len(); n != mostFull || c.outcome.flags != accesslog.UpstreamOverflow {
-			t.Errorf("%d endpoints were asked, flags %s; want %d and UO", n, c.outcome.flags, mostFull)
+		if n := c.dialling.tried.Len(); n != mostAsked || c.outcome.flags != accesslog.UpstreamOverflow {
+			t.Errorf("%d endpoints were asked, flags %s; want %d and UO", n, c.outcome.flags, mostAsked)
 		}
 	})
 }
