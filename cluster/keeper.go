@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/sluiceproxy/sluice/cluster/dns"
+	"github.com/sluiceproxy/sluice/config"
 	"github.com/sluiceproxy/sluice/healthcheck"
 	"github.com/sluiceproxy/sluice/outlier"
 )
@@ -68,10 +69,11 @@ func (k *Keeper) Keep(ctx context.Context, c *Cluster, running *sync.WaitGroup) 
 	c.mu.Lock()
 	c.keeper, c.cancel = k, cancel
 	c.mu.Unlock()
-	c.check(k.options.Checker, k.options.Skipped)
 	if err := k.resolve(ctx, c, running); err != nil {
+		cancel()
 		return err
 	}
+	c.check(k.options.Checker, k.options.Skipped)
 	k.mu.Lock()
 	if c.detector != nil || c.cfg.SlowStart.Window > 0 {
 		k.timed = append(k.timed, c)
@@ -96,6 +98,24 @@ func (k *Keeper) Forget(c *Cluster) {
 	k.mu.Lock()
 	k.timed = slices.DeleteFunc(k.timed, func(other *Cluster) bool { return other == c })
 	k.mu.Unlock()
+}
+
+// Replace is Forget for a cluster that another one of the same name takes the place
+// of. Endpoints that the other one's configuration has not are removed, as DNS
+// removes them: see on_endpoint_removed.
+func (k *Keeper) Replace(c, by *Cluster) {
+	k.Forget(c)
+	stays := make(map[config.HostPort]bool)
+	for i := range by.cfg.Endpoints {
+		stays[by.cfg.Endpoints[i].Address] = true
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, m := range c.members {
+		if !stays[m.spec.Address] {
+			c.condemn(m, EndpointRemoved, by.cfg.OnEndpointRemoved)
+		}
+	}
 }
 
 func (k *Keeper) rouse() {

@@ -321,3 +321,50 @@ func TestCloseMeansTheOldView(t *testing.T) {
 		t.Error("the connection stays")
 	}
 }
+
+// Endpoints that a later configuration has not are removed, whoever resolves or
+// lists them.
+func TestReplace(t *testing.T) {
+	old := with(t, twoEndpoints)
+	by := with(t, func(cfg *config.Cluster) {
+		twoEndpoints(cfg)
+		cfg.Endpoints = cfg.Endpoints[:1]
+		cfg.OnEndpointRemoved = config.CloseConnections
+	})
+	var stays, goes Endpoint
+	var dooms [2]Doom
+	k := NewKeeper(KeeperOptions{Doomed: func() { dooms = [2]Doom{stays.Doom(), goes.Doom()} }})
+	old.keeper, by.keeper = k, k
+	stays, goes = endpointAt(t, old, "10.0.0.1:80"), endpointAt(t, old, "10.0.0.2:80")
+	old.Admit(stays)
+	old.Admit(goes)
+	k.Replace(old, by)
+	k.round(time.Now())
+	if want := [2]Doom{Spared, EndpointRemoved}; dooms != want {
+		t.Errorf("dooms %v, want %v", dooms, want)
+	}
+}
+
+// A cluster that cannot be kept is not checked either: nobody would end it.
+func TestFailedKeepLeavesNothing(t *testing.T) {
+	checker, err := healthcheck.New(healthcheck.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer checker.Close()
+	c := with(t, func(cfg *config.Cluster) {
+		twoEndpoints(cfg)
+		tcpCheck(cfg)
+		cfg.Type = config.ClusterStrictDNS
+		cfg.Endpoints[0].Address = config.Host("app.example", 80)
+		cfg.DNS.Resolvers = []netip.AddrPort{{}}
+	})
+	var running sync.WaitGroup
+	if err := NewKeeper(KeeperOptions{Checker: checker}).Keep(t.Context(), c, &running); err == nil {
+		t.Fatal("no error")
+	}
+	running.Wait()
+	if _, checked := c.Checks(); checked {
+		t.Error("its endpoints are checked")
+	}
+}
