@@ -1,8 +1,7 @@
 package proxy
 
 import (
-	"time"
-
+	"github.com/sluiceproxy/sluice/internal/accesslog"
 	"github.com/sluiceproxy/sluice/outlier"
 	"github.com/sluiceproxy/sluice/proxy/relay"
 )
@@ -21,23 +20,33 @@ func (c *Connection) expect() {
 	c.patience = patience{waiting: p.EarlyClose > 0 || p.FirstByte > 0}
 }
 
-// look sees whether bytes have moved since the last time, and whether none will. The
-// client need not hurry to close its side: what counts is when the endpoint did.
+// look sees whether bytes have moved since the last time.
 func (c *Connection) look() {
-	p, end := &c.patience, c.relay.End()
+	p := &c.patience
 	switch {
 	case c.relay.Read(relay.Upstream) > 0:
 		p.waiting = false
 		c.cluster().Report(c.dialling.endpoint, outlier.FirstByte)
-	case end.Cause != relay.Open && end.By == relay.Upstream:
+	case c.endedEarly():
 		p.waiting = false
-		if time.Duration(c.loop().Now()-c.connected) <= c.cluster().Patience().EarlyClose {
-			c.cluster().Report(c.dialling.endpoint, outlier.EarlyClose)
-		}
+		c.cluster().Report(c.dialling.endpoint, outlier.EarlyClose)
 	case p.asked == 0 && c.relay.Written(relay.Upstream) > 0:
 		p.asked = c.loop().Now()
 		c.arm()
 	}
+}
+
+// endedEarly says that the endpoint's FIN was the first thing that came, and
+// soon. The client may leave its own side open for hours after that.
+func (c *Connection) endedEarly() bool {
+	end := c.relay.End()
+	return end.By == relay.Upstream && end.Cause == relay.Fin && c.withinEarlyClose()
+}
+
+// withinEarlyClose says that the time for early closes is not over.
+func (c *Connection) withinEarlyClose() bool {
+	limit := c.cluster().Patience().EarlyClose
+	return limit > 0 && c.loop().Now()-c.connected <= int64(limit)
 }
 
 // answerDue is the loop time until which the first byte has to come; false:
@@ -59,10 +68,15 @@ func (c *Connection) lookAtClock() {
 	}
 }
 
-// lookAtEnd has the last look.
+// lookAtEnd reports a connection that the endpoint has ended without a byte,
+// and soon.
 func (c *Connection) lookAtEnd() {
-	if c.patience.waiting {
-		c.look()
-		c.patience.waiting = false
+	if !c.patience.waiting {
+		return
 	}
+	c.look()
+	if c.patience.waiting && c.withinEarlyClose() && c.outcome.closedBy == accesslog.ByUpstream {
+		c.cluster().Report(c.dialling.endpoint, outlier.EarlyClose)
+	}
+	c.patience.waiting = false
 }
