@@ -125,10 +125,13 @@ func TestAppHealth(t *testing.T) {
 	})
 }
 
-// servePages serves HTTP on a host until the test ends.
+// servePages serves HTTP on a host, HTTP/2 without TLS included, until the test
+// ends.
 func servePages(w *world, h *testnet.Host, address string, handler http.HandlerFunc) {
 	w.Helper()
-	server := &http.Server{Handler: handler}
+	server := &http.Server{Handler: handler, Protocols: new(http.Protocols)}
+	server.Protocols.SetHTTP1(true)
+	server.Protocols.SetUnencryptedHTTP2(true)
 	l, done := h.Listen("tcp", address), make(chan struct{})
 	go func() {
 		defer close(done)
