@@ -55,7 +55,7 @@ func checkCases() []checkCase {
 		{"http-of-another", redisPort, "type: http, http: {path: /}", unhealthy, ""},
 		{"endless-body", endlessPort, "type: http", healthy, ""},
 		{"endless-headers", headersPort, "type: http", unhealthy, "16"},
-		{"one-byte-at-a-time", slowPort, "type: http", unhealthy, "within 300ms"},
+		{"one-byte-at-a-time", slowPort, "type: http", unhealthy, "within 1s"},
 		{"tcp", redisPort, "type: tcp", healthy, ""},
 		{"tcp-refused", 8199, "type: tcp", unhealthy, "refused"},
 		{"ping", redisPort, "type: tcp, tcp: " + pingPong, healthy, ""},
@@ -73,7 +73,7 @@ func checkCases() []checkCase {
 // pingPong is a check in redis's own words.
 var pingPong = fmt.Sprintf("{send: %q, receive: [%q]}", hex.EncodeToString([]byte("PING\r\n")), hex.EncodeToString([]byte("+PONG\r\n")))
 
-const quickCheck = ", interval: 100ms, timeout: 300ms, no_traffic_interval: 100ms"
+const quickCheck = ", interval: 100ms, timeout: 1s, no_traffic_interval: 100ms"
 
 // TestHealthChecks has servers nobody here wrote, and some nobody should have
 // written, checked in each way.

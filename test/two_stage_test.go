@@ -53,7 +53,7 @@ func TestTwoStages(t *testing.T) {
 	apps := map[int]*testnet.Process{own.port: own.start(w, w.client), web.port: web.start(w, w.client)}
 	own.start(w, w.remote)
 	web.start(w, w.remote)
-	m := newMesh(w, "{learn: true, check: {type: tcp, interval: 100ms, timeout: 200ms, tcp: {expect_reaction: true}}}", own.port, web.port)
+	m := newMesh(w, "{learn: true, check: {type: tcp, interval: 100ms, timeout: 500ms, tcp: {expect_reaction: true}}}", own.port, web.port)
 	for _, o := range outages() {
 		t.Run(o.name, func(t *testing.T) {
 			sub := *m
@@ -137,7 +137,7 @@ func TestTwoStagesInChecks(t *testing.T) {
 	})
 	t.Cleanup(func() { close(over) })
 	serveGreeting(w, w.remote, fmt.Sprintf("0.0.0.0:%d", port))
-	check := fmt.Sprintf("{type: tcp, interval: 100ms, timeout: 200ms, unhealthy_threshold: %d, unhealthy_edge_interval: 100ms, unhealthy_interval: 1h, tcp: {expect_reaction: true}}", threshold)
+	check := fmt.Sprintf("{type: tcp, interval: 100ms, timeout: 1s, unhealthy_threshold: %d, unhealthy_edge_interval: 100ms, unhealthy_interval: 1h, tcp: {expect_reaction: true}}", threshold)
 	inbound := inboundHealthText(fmt.Sprintf("{ports: [{port: %d, address: \"127.0.0.1:%[1]d\", check: %s}]}", port, check), port)
 	first := startSidecar(w, inbound, launch{host: w.client, uid: sidecarID, checks: 1})
 	second := startSidecar(w, inbound, launch{host: w.remote, uid: sidecarID, checks: 1})

@@ -97,7 +97,7 @@ func TestWarmByHealthChecks(t *testing.T) {
 	w := newWorld(t)
 	dropPort(w.remote, silentPort)
 	serveGreeting(w, w.remote, "0.0.0.0:7000")
-	const check = "health_checks: [{type: tcp, interval: 100ms, timeout: 1500ms, no_traffic_interval: 100ms}]"
+	const check = "health_checks: [{type: tcp, interval: 100ms, timeout: 4s, no_traffic_interval: 100ms}]"
 	s := newSidecar(w, gatewayText(quickDrain, gateway{name: "checked", port: 20000, cluster: check,
 		endpoints: []string{fmt.Sprintf("%s:%d", remoteIP, silentPort), remoteIP2 + ":7000"}}), launch{uid: sidecarID, checks: 2})
 	s.waitState("INITIALIZING")
@@ -148,6 +148,7 @@ func TestStopWhileWarming(t *testing.T) {
 			}
 			s.checkLog()
 			wantReset(t, early)
+			wantText(t, s.process.Log(), "stopped before it was ready")
 			for _, bad := range []string{"not all names are resolved", `"msg":"ready"`} {
 				if strings.Contains(s.process.Log(), bad) {
 					t.Errorf("sluice went on to start: %q", bad)

@@ -189,6 +189,7 @@ func (d *Daemon) open(signals <-chan os.Signal) (started bool, err error) {
 	d.warn()
 	d.state.Store(initializing)
 	if !d.warm(signals) {
+		d.log.Info("stopped before it was ready")
 		return false, nil
 	}
 	return true, d.accept()
