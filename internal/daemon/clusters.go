@@ -119,7 +119,7 @@ func (u *upstreams) leave() {
 }
 
 // warm waits until each name was looked up and each endpoint checked once, or
-// warmTime is over. False says that a signal or Quit ended it.
+// warmTime is over. False says that a signal or /quitquitquit ended it.
 func (d *Daemon) warm(signals <-chan os.Signal) bool {
 	ctx, cancel := context.WithTimeout(context.Background(), warmTime)
 	defer cancel()
