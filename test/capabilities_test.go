@@ -19,20 +19,27 @@ const (
 func TestCapabilities(t *testing.T) {
 	t.Parallel()
 	type capabilitiesCase struct {
+		name     string
 		mode     capture
+		launch   launch
+		uid      int
 		has      string
 		seenFrom string // by the application
 	}
 	for _, tc := range []capabilitiesCase{
-		{redirect, noCapabilities, "127.0.0.6"},
-		{tproxy, netRaw, clientIP}, // IP_TRANSPARENT twice, and SO_MARK
+		{"redirect", redirect, asSidecar(redirect), sidecarID, noCapabilities, "127.0.0.6"},
+		// IP_TRANSPARENT twice, and SO_MARK.
+		{"tproxy", tproxy, asSidecar(tproxy), sidecarID, netRaw, clientIP},
+		// As Kubernetes must start it, which gives capabilities to root only.
+		{"tproxy as root", tproxy, launch{before: []string{"setpriv", "--regid=1337", "--clear-groups",
+			"--bounding-set=-all,+net_raw", "--inh-caps=-all,+net_raw", "--ambient-caps=-all,+net_raw"}}, 0, netRaw, clientIP},
 	} {
-		t.Run(string(tc.mode), func(t *testing.T) {
+		t.Run(tc.name, func(t *testing.T) {
 			w := newWorld(t)
 			serveGreeting(w, w.pod, "0.0.0.0:7000")
 			serveGreeting(w, w.remote, "0.0.0.0:7000")
 			w.applyRules(tc.mode)
-			s := startSidecar(w, sidecarText(settings{mode: tc.mode}), asSidecar(tc.mode))
+			s := startSidecar(w, sidecarText(settings{mode: tc.mode}), tc.launch)
 			if _, seen, _ := converse(s, w.client, podIP+":7000"); host(seen) != tc.seenFrom {
 				t.Errorf("the application sees %s, want %s", seen, tc.seenFrom)
 			}
@@ -43,8 +50,8 @@ func TestCapabilities(t *testing.T) {
 					t.Errorf("%s is %s, want %s", key, status[key], tc.has)
 				}
 			}
-			for _, key := range []string{"Uid", "Gid"} {
-				if want := strings.TrimSpace(strings.Repeat(fmt.Sprint(sidecarID, " "), 4)); status[key] != want {
+			for key, id := range map[string]int{"Uid": tc.uid, "Gid": sidecarID} { // real, effective, saved, file system
+				if want := fmt.Sprint(id, id, id, id); status[key] != want {
 					t.Errorf("%s is %q, want %q", key, status[key], want)
 				}
 			}

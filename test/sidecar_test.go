@@ -43,8 +43,15 @@ type launch struct {
 func startSidecar(w *world, text string, l launch) *sidecar {
 	w.Helper()
 	s := newSidecar(w, text, l)
+	s.settle()
+	return s
+}
+
+// settle waits until sluice is ready, and has the test's end see to its end.
+func (s *sidecar) settle() {
+	s.w.Helper()
 	s.waitReady()
-	w.eventually(func() error {
+	s.w.eventually(func() error {
 		s.idle = s.descriptors()
 		n := len(s.sockets())
 		if n > s.checks {
@@ -53,8 +60,7 @@ func startSidecar(w *world, text string, l launch) *sidecar {
 		s.idle.sockets += s.checks - n
 		return nil
 	})
-	w.Cleanup(s.finish)
-	return s
+	s.w.Cleanup(s.finish)
 }
 
 // newSidecar is startSidecar that does not wait, and leaves the end to the
