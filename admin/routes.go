@@ -48,6 +48,7 @@ func (a *api) allRoutes() []route {
 		{"/clusters", false, "clusters and their endpoints; ?format=json", a.clusters},
 		{"/config_dump", false, "the configuration that runs, as JSON", a.configDump},
 		{"/connections", false, "live connections; ?cluster=NAME&limit=N&format=json", a.connections},
+		{profilesPath, false, "profiles of the process, for go tool pprof", profiles},
 		{"/drain_listeners", true, "stop accepting; ?graceful waits for drain.min_time, ?inboundonly leaves outbound listeners alone", a.drainListeners},
 		{"/healthcheck/fail", true, "fail readiness checks until /healthcheck/ok", a.failReadiness},
 		{"/healthcheck/ok", true, "pass readiness checks again", a.passReadiness},

@@ -138,6 +138,7 @@ func (c *Connection) countDialFailed(err error) {
 func (c *Connection) countConnected() {
 	now := c.loop().Now()
 	c.cluster().Connected(c.dialling.endpoint)
+	c.dialling.progress = cluster.Established
 	c.shard().Observe(c.cluster().Stats.ConnectMs, time.Duration(now-c.dialling.began))
 }
 

@@ -82,6 +82,7 @@ func run(file string, options native.Options, watched string, env *env) error {
 	out := newLogWriter(env.stderr)
 	defer out.Close()
 	log := newLog(loaded.Config.Log, level, out)
+	useResources(env, os.DirFS("/"), loaded.Config, log)
 
 	// A peer that is gone is told by EPIPE; the signal for it would only cost.
 	signal.Ignore(syscall.SIGPIPE)

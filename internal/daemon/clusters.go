@@ -119,7 +119,7 @@ func (u *upstreams) leave() {
 }
 
 // warm waits until each name was looked up and each endpoint checked once, or
-// warmTime is over. False says that a signal ended it.
+// warmTime is over. False says that a signal or /quitquitquit ended it.
 func (d *Daemon) warm(signals <-chan os.Signal) bool {
 	ctx, cancel := context.WithTimeout(context.Background(), warmTime)
 	defer cancel()
@@ -133,6 +133,10 @@ func (d *Daemon) warm(signals <-chan os.Signal) bool {
 					zap.String("cluster", cold), zap.Duration("after", warmTime))
 			}
 			return true
+		case <-d.quit:
+			cancel()
+			<-warmed
+			return false
 		case signal := <-signals:
 			if ends(signal) {
 				cancel()

@@ -175,7 +175,7 @@ func (d *Daemon) Run(signals <-chan os.Signal) error {
 
 // open binds every address, and accepts when it is known where connections can
 // go. When an address cannot be had, none stays bound. started is false when a
-// signal ended it.
+// signal or /quitquitquit ended it.
 func (d *Daemon) open(signals <-chan os.Signal) (started bool, err error) {
 	if err := d.bind(); err != nil {
 		return false, err
@@ -189,6 +189,7 @@ func (d *Daemon) open(signals <-chan os.Signal) (started bool, err error) {
 	d.warn()
 	d.state.Store(initializing)
 	if !d.warm(signals) {
+		d.log.Info("stopped before it was ready")
 		return false, nil
 	}
 	return true, d.accept()

@@ -52,6 +52,13 @@ func newTrial(t *testing.T) *trial {
 
 func (tr *trial) start() {
 	tr.t.Helper()
+	tr.launch()
+	tr.waitLog("ready")
+}
+
+// launch is start without waiting.
+func (tr *trial) launch() {
+	tr.t.Helper()
 	core, logs := observer.New(zapcore.DebugLevel)
 	tr.logs = logs
 	var err error
@@ -63,7 +70,6 @@ func (tr *trial) start() {
 	}
 	go func() { tr.ended <- tr.daemon.Run(tr.signals) }()
 	tr.t.Cleanup(tr.daemon.Quit)
-	tr.waitLog("ready")
 }
 
 func (tr *trial) waitLog(message string) {

@@ -271,7 +271,11 @@ func (d *Daemon) dropClusters(next, old *snapshot) {
 	for name, before := range old.clusters {
 		if next.clusters[name] != before {
 			changed[name] = true
-			d.upstreams.keeper.Forget(before)
+			if after := next.clusters[name]; after != nil {
+				d.upstreams.keeper.Replace(before, after)
+			} else {
+				d.upstreams.keeper.Forget(before)
+			}
 		}
 	}
 	d.registry.ForgetClusters(changed)

@@ -99,8 +99,8 @@ func bindError(cfg *config.Listener, err error) error {
 		case failed.Errno == sock.EADDRNOTAVAIL:
 			hint = "; it is no address of this host: see ip addr"
 		case failed.Op == "IP_TRANSPARENT":
-			hint = "; interception_mode tproxy needs the capability CAP_NET_ADMIN (or CAP_NET_RAW): " +
-				"grant it (setpriv --ambient-caps +net_admin, AmbientCapabilities= in systemd) or use interception_mode redirect"
+			hint = "; interception_mode tproxy needs the capability CAP_NET_RAW (before Linux 5.17 CAP_NET_ADMIN): " +
+				"grant it (setpriv --ambient-caps +net_raw, AmbientCapabilities= in systemd) or use interception_mode redirect"
 		case failed.Errno == sock.EACCES && port < 1024:
 			hint = "; ports below 1024 need the capability CAP_NET_BIND_SERVICE"
 		}

@@ -43,13 +43,14 @@ func layout() map[string][]string {
 
 		"internal/accesslog": {"config"},
 		"internal/watch":     {},
+		"internal/cgroup":    {},
 		"internal/handover":  {"internal/sock"},
 		"internal/eventloop": {"internal/sock"},
 		"internal/sock":      {},
 		"internal/stats":     {},
 
 		"internal/daemon": with(loops, "internal/watch", "admin", "cluster", "cluster/dns", "healthcheck", "outlier", "config", "intercept", "listener", "listener/policy", "proxy"),
-		"cmd/sluice":      {"config", "config/native", "configs", "intercept/rules", "internal/daemon", "listener/explain"},
+		"cmd/sluice":      {"config", "config/native", "configs", "intercept/rules", "internal/cgroup", "internal/daemon", "internal/sock", "listener/explain"},
 
 		// Measures sluice as a user sees it, as a program; of its inside the
 		// load generator uses only what makes event loops.

@@ -36,7 +36,10 @@ const (
 	ConntrackEntries
 	ConntrackLimit
 	ConntrackInsertFailed
-	BuildInfo // [version, Go version] always 1
+	BuildInfo      // [version, Go version] always 1
+	LookupTimeouts // [cluster] DNS lookups that no server answered in time
+	LookupsPartial // [cluster] DNS lookups that left one address family as it was
+	LookupsCapped  // [cluster] DNS lookups that found too many addresses
 )
 
 type sampledSpec struct {
@@ -78,6 +81,10 @@ var sampledSpecs = [...]sampledSpec{
 	ConntrackLimit:        {"", "conntrack_entries_limit", gaugeKind, nil, "Connections that netfilter can track."},
 	ConntrackInsertFailed: {"", "conntrack_insert_failed_total", counterKind, nil, "Connections that netfilter failed to track."},
 	BuildInfo:             {"", "build_info", gaugeKind, []string{"version", "goversion"}, "What is running; always 1."},
+
+	LookupTimeouts: {"", "dns_timeout_total", counterKind, []string{"cluster"}, "DNS lookups that no server answered in time."},
+	LookupsPartial: {"", "dns_partial_total", counterKind, []string{"cluster"}, "DNS lookups in which one address family could not be asked for."},
+	LookupsCapped:  {"", "dns_capped_total", counterKind, []string{"cluster"}, "DNS lookups of which addresses beyond 5,000 were left out."},
 }
 
 var clusterLabel = []string{"envoy_cluster_name"}
