@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 
 	"github.com/sluiceproxy/sluice/internal/testnet"
@@ -16,6 +17,8 @@ type load struct {
 	served   atomic.Int64
 	failed   atomic.Int64
 	excused  atomic.Bool // failures are expected now
+	cutOff   atomic.Bool // resets are expected, and counted
+	resets   atomic.Int64
 	paused   sync.RWMutex
 	stop     chan struct{}
 	clients  sync.WaitGroup
@@ -60,6 +63,8 @@ func (l *load) one(from *testnet.Host, address string) {
 	case err == nil:
 		l.served.Add(1)
 	case excused || l.excused.Load():
+	case l.cutOff.Load() && errors.Is(err, syscall.ECONNRESET):
+		l.resets.Add(1)
 	default:
 		l.failed.Add(1)
 		l.mu.Lock()

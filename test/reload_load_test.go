@@ -21,6 +21,8 @@ func turningText(number int) string {
 	}
 	// What a reload removes is held for drain.time.
 	text := gatewayText("drain: {time: 100ms, min_time: 0s, strategy: immediate}\n", gateways[:2+number%2]...)
+	// Its buffers grow with load, and would hide what grows with reloads.
+	text = strings.Replace(text, head, "concurrency: 2\naccess_log: []\n", 1)
 	if number%2 == 1 {
 		text = strings.Replace(text, "{name: turning, tcp_proxy", "{name: other-chain, rbac: {action: deny, policies: [{name: nobody, source_ips: [192.0.2.1/32]}]}, tcp_proxy", 1)
 	}
@@ -41,7 +43,7 @@ func TestReloadsUnderLoad(t *testing.T) {
 			t.Fatalf("reload %d: status %d: %s", number, status, body)
 		}
 	}
-	const warm = 20
+	const warm, few = 50, 5 // goroutines of requests that are just ending
 	for number := range warm {
 		load.more(w, 2)
 		reload(number + 1)
@@ -63,7 +65,7 @@ func TestReloadsUnderLoad(t *testing.T) {
 	if after.heap > before.heap*1.05 && !raceEnabled {
 		t.Errorf("the heap has grown from %.0f to %.0f bytes, want at most 5 %% more", before.heap, after.heap)
 	}
-	if after.open.sockets != before.open.sockets || after.open.others != before.open.others || after.goroutines != before.goroutines {
+	if after.open.sockets != before.open.sockets || after.open.others != before.open.others || after.goroutines > before.goroutines+few {
 		t.Errorf("%v goroutines and descriptors\n%s\nhave become %v and\n%s", before.goroutines, strings.Join(before.open.list, "\n"),
 			after.goroutines, strings.Join(after.open.list, "\n"))
 	}

@@ -26,20 +26,29 @@ func TestSoak(t *testing.T) {
 	serveGreeting(w, w.remote, remoteIP+":7000")
 	s := startSidecar(w, soakText(0), asSidecar(redirect))
 	k := &soak{world: w, s: s, stop: make(chan struct{}), began: time.Now(), most: testSizes(t).soak}
-	k.load = startLoad(w.client, 2, podIP+":7000", podIP+":8081")
-	k.out = startLoad(w.pod, 1, remoteIP+":7000")
-	inbound, outbound := newWay(w, "inbound", w.client, w.pod, podIP+":7001"), newWay(w, "outbound", w.pod, w.remote, remoteIP+":7001")
-	k.keep(func() { k.live(inbound, (*pair).stream) })
-	k.keep(func() { k.live(outbound, (*pair).stream) })
-	k.keep(func() { k.live(inbound, (*pair).chat) })
-	k.keep(func() { k.slowReader(outbound) })
+	k.in, k.out, k.balanced = startLoad(w.client, 2, podIP+":7000"), startLoad(w.pod, 1, remoteIP+":7000"), startLoad(w.client, 2, podIP+":8081")
+	k.balanced.cutOff.Store(true)
+	into := func(port int) *way { return newWay(w, "inbound", w.client, w.pod, fmt.Sprintf("%s:%d", podIP, port)) }
+	outOf := func(port int) *way {
+		return newWay(w, "outbound", w.pod, w.remote, fmt.Sprintf("%s:%d", remoteIP, port))
+	}
+	for _, worker := range []func(*way){
+		func(v *way) { k.live(v, (*pair).stream) }, func(v *way) { k.live(v, (*pair).chat) }, k.slowReader,
+	} {
+		port := 7100 + len(k.ways)
+		k.ways = append(k.ways, into(port), outOf(port+1))
+		for _, v := range k.ways[len(k.ways)-2:] {
+			k.keep(func() { worker(v) })
+		}
+	}
 	k.keep(k.resets)
 	k.keep(k.flap(remoteIP2 + ":7002"))
 	k.conduct()
 	close(k.stop)
 	k.workers.Wait()
-	k.load.end(t)
-	k.out.end(t)
+	for _, l := range k.loads() {
+		l.end(t)
+	}
 	k.s.waitUntracked()
 	k.summary()
 }
@@ -47,12 +56,15 @@ func TestSoak(t *testing.T) {
 // soak is a soak test that goes on.
 type soak struct {
 	*world
-	s         *sidecar
-	load, out *load
-	stop      chan struct{}
-	workers   sync.WaitGroup
-	began     time.Time
-	most      time.Duration
+	s       *sidecar
+	ways    []*way
+	in, out *load
+	// balanced may be cut off by the endpoint that comes and goes.
+	balanced *load
+	stop     chan struct{}
+	workers  sync.WaitGroup
+	began    time.Time
+	most     time.Duration
 
 	// epoch counts kills. Who sees it change was cut off and is excused; while
 	// dark is set, nobody is served.
@@ -66,6 +78,8 @@ type soak struct {
 	fds                         int
 	rss                         int64
 }
+
+func (k *soak) loads() []*load { return []*load{k.in, k.out, k.balanced} }
 
 // soakText are configurations: all keep the capturing listeners, everything else
 // differs from one to the next.
@@ -148,7 +162,7 @@ func (k *soak) open(v *way) (client, server *net.TCPConn, err error) {
 		if err == nil && string(got) == string(mark) {
 			return client, server, server.SetReadDeadline(time.Time{})
 		}
-		// Of a connection that a kill has cut off, or another worker's.
+		// Of a connection that a kill has cut off.
 		server.Close()
 	}
 }
@@ -269,8 +283,9 @@ func (k *soak) conduct() {
 	kill := time.Now().Add(k.most / 3)
 	for time.Since(k.began) < k.most && !k.Failed() {
 		number++
-		k.load.more(k.world, 5)
-		k.out.more(k.world, 2)
+		for _, l := range k.loads() {
+			l.more(k.world, 3)
+		}
 		if number%7 == 0 {
 			k.reject()
 		} else {
@@ -298,18 +313,18 @@ func (k *soak) reject() {
 // kill ends sluice by SIGKILL and starts it again.
 func (k *soak) kill() {
 	k.dark.Store(true)
-	k.load.excused.Store(true)
-	k.out.excused.Store(true)
+	for _, l := range k.loads() {
+		l.excused.Store(true)
+	}
 	k.s.process.Kill()
 	k.s.checkLog()
 	k.epoch.Add(1)
 	k.s.put(soakText(0))
 	k.s.start(asSidecar(redirect))
 	k.s.waitReady()
-	k.load.without(func() {})
-	k.out.without(func() {})
-	k.load.excused.Store(false)
-	k.out.excused.Store(false)
+	for _, l := range k.loads() {
+		l.without(func() { l.excused.Store(false) }) // when all that it has cut off have ended
+	}
 	k.dark.Store(false)
 	k.kills++
 }
@@ -341,9 +356,15 @@ func (k *soak) look() {
 
 // summary says what was done.
 func (k *soak) summary() {
-	k.Logf("soak of %v: %d connections served, %d failed; %d live connections and %d slow readers checked, %d MiB; %d resets; "+
-		"%d reloads, %d rejected; %d endpoint flaps; %d kills, which cut %d checked connections off; at most %d descriptors and %d MiB of memory",
-		time.Since(k.began).Round(time.Second), k.load.served.Load()+k.out.served.Load(), k.load.failed.Load()+k.out.failed.Load(),
-		k.streams.Load(), k.slow.Load(), k.bytes.Load()>>20, k.reset.Load(),
-		k.reloads, k.rejected, k.flaps.Load(), k.kills, k.excused.Load(), k.fds, k.rss>>20)
+	var served, failed int64
+	for _, l := range k.loads() {
+		served, failed = served+l.served.Load(), failed+l.failed.Load()
+	}
+	k.Logf("soak of %v: %d connections served, %d failed, %d reset by the endpoint that went; %d live connections and %d slow readers checked, "+
+		"%d MiB; %d resets; %d reloads, %d rejected; %d endpoint flaps; %d kills, which cut %d checked connections off; at most %d descriptors and %d MiB of memory",
+		time.Since(k.began).Round(time.Second), served, failed, k.balanced.resets.Load(), k.streams.Load(), k.slow.Load(),
+		k.bytes.Load()>>20, k.reset.Load(), k.reloads, k.rejected, k.flaps.Load(), k.kills, k.excused.Load(), k.fds, k.rss>>20)
+	if resets, flaps := k.balanced.resets.Load(), k.flaps.Load(); resets > 10*flaps+10 {
+		k.Errorf("%d connections were reset, although the endpoint went only %d times", resets, flaps)
+	}
 }
