@@ -4,6 +4,8 @@
 INTERCEPT ?= redirect
 # How long `make fuzz` runs each fuzz target.
 FUZZTIME ?= 10s
+# How long `make soak` has everything happen at once.
+DURATION ?= 60s
 
 # Go stamps commits into binaries and fails where git refuses to read the
 # checkout, which it does when another user owns it.
@@ -12,7 +14,7 @@ export GOFLAGS := $(GOFLAGS) -buildvcs=false
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help build build-bench demo test lint bench bench-full bench-smoke bench-peers microbench pgo fuzz fuzz-smoke reproducible sbom vuln clean
+.PHONY: help build build-bench demo test lint bench bench-full bench-smoke bench-peers microbench pgo fuzz fuzz-smoke soak reproducible sbom vuln clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
@@ -58,6 +60,10 @@ fuzz: ## run each fuzz target for FUZZTIME (10s)
 
 fuzz-smoke: ## run those of the parsers of first bytes and of the configuration for FUZZTIME (10s)
 	@scripts/fuzz $(FUZZTIME) listener/inspect config/native
+
+soak: ## everything at once for DURATION (60s), then faults repeated at full size; docs/reliability.md
+	@scripts/install-tools test
+	@scripts/soak $(DURATION)
 
 reproducible: ## build sluice twice, in different places; is it the same binary? 1 to 4 minutes
 	@scripts/reproducible

@@ -11,36 +11,30 @@ import (
 	"syscall"
 	"testing"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/sluiceproxy/sluice/internal/testnet"
 )
 
-// smallDisk is a file system of the given size, full but for what fill leaves.
+// smallDisk is a file system of its own, in a mount namespace that ends with the
+// test.
 type smallDisk struct {
 	w      *world
 	dir    string
 	filler string
 }
 
-// newSmallDisk mounts it; every uid may write there.
+// newSmallDisk mounts it. Root may go there.
 func newSmallDisk(w *world, size int) *smallDisk {
 	w.Helper()
-	d := &smallDisk{w: w, dir: filepath.Join(w.net.Dir(), "disk")}
-	d.filler = filepath.Join(d.dir, "filler")
-	if err := os.Mkdir(d.dir, 0o777); err != nil {
+	testnet.Need(w, "unshare")
+	inside := filepath.Join(w.net.Dir(), "disk")
+	if err := os.Mkdir(inside, 0o700); err != nil {
 		w.Fatal(err)
 	}
-	if err := unix.Mount("tmpfs", d.dir, "tmpfs", 0, fmt.Sprintf("size=%d,mode=1777", size)); err != nil {
-		w.Fatalf("mount a tmpfs at %s: %v; this test needs to be root", d.dir, err)
-	}
-	w.Cleanup(func() {
-		// Lazily: sluice may still have its file open.
-		if err := unix.Unmount(d.dir, unix.MNT_DETACH); err != nil {
-			w.Errorf("unmount %s: %v", d.dir, err)
-		}
-	})
-	return d
+	script := fmt.Sprintf("mount -t tmpfs -o size=%d tmpfs %s && echo mounted && exec sleep infinity", size, inside)
+	holder := w.pod.Start("unshare", "--mount", "--propagation", "private", "sh", "-c", script)
+	holder.WaitLog("mounted")
+	dir := fmt.Sprintf("/proc/%d/root%s", holder.PID(), inside)
+	return &smallDisk{w: w, dir: dir, filler: filepath.Join(dir, "filler")}
 }
 
 // fill takes all room that is left.
@@ -77,7 +71,7 @@ func TestDiskFull(t *testing.T) {
 	disk := newSmallDisk(w, 32<<20)
 	text := gatewayText(quickDrain, gateway{name: "g", port: 8081, endpoints: []string{remoteIP + ":7000"}})
 	log := filepath.Join(disk.dir, "access.log")
-	s := startSidecar(w, strings.Replace(text, "$LOG", log, 1), asSidecar(redirect))
+	s := startSidecar(w, strings.Replace(text, "$LOG", log, 1), launch{}) // as root, which may go there
 	s.accessLog = log
 	converse(s, w.client, podIP+":8081")
 	disk.fill()
@@ -152,7 +146,7 @@ func TestScraperNeverReads(t *testing.T) {
 	if grown := s.process.RSS() - before; grown > 64<<20 && !raceEnabled {
 		t.Errorf("memory has grown by %d bytes, want at most 64 MiB", grown)
 	}
-	if full() { // a minute
+	if testSizes(t).long { // a minute
 		testnet.Eventually(w, 4*patience, func() error {
 			if n := len(s.sockets()); n > 0 {
 				return fmt.Errorf("%d connections are still open", n)

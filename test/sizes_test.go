@@ -17,6 +17,7 @@ type sizes struct {
 	kills       int // under load
 	connections int // opened and closed at a time
 	rounds      int // of that
+	long        bool
 }
 
 // testSizes are small unless `make soak` runs, and full if it has ten minutes.
@@ -32,7 +33,7 @@ func testSizes(t *testing.T) sizes {
 	}
 	all := sizes{soak: soak, reloads: 1000, kills: 100, connections: idleConnections, rounds: 5}
 	if soak >= 10*time.Minute {
-		all.rounds = 100
+		all.rounds, all.long = 100, true
 	}
 	return all
 }
