@@ -42,7 +42,8 @@ func layout() map[string][]string {
 		"admin": with(loops, "config"),
 
 		"internal/accesslog": {"config"},
-		"internal/handover":  {"internal/sock"},
+		"internal/handover":  {"internal/sock", "internal/systemd"},
+		"internal/systemd":   {"internal/sock"},
 		"internal/eventloop": {"internal/sock"},
 		"internal/sock":      {},
 		"internal/stats":     {},
