@@ -49,7 +49,7 @@ func layout() map[string][]string {
 		"internal/stats":     {},
 
 		"internal/daemon": with(loops, "admin", "cluster", "cluster/dns", "healthcheck", "outlier", "config", "intercept", "listener", "listener/policy", "proxy"),
-		"cmd/sluice":      {"config", "config/native", "configs", "intercept/rules", "internal/daemon", "listener/explain"},
+		"cmd/sluice":      {"config", "config/native", "configs", "intercept/rules", "internal/daemon", "internal/handover", "listener/explain"},
 
 		// Measures sluice as a user sees it, as a program; of its inside the
 		// load generator uses only what makes event loops.
