@@ -196,6 +196,7 @@ func (c *Connection) forgetNote() {
 func (c *Connection) unclaim() {
 	if c.dialling.claimed {
 		c.worker.around.Guard.Closed(c.peer, c.destination)
+		c.dialling.claimed = false
 	}
 }
 

@@ -31,7 +31,7 @@ func layout() map[string][]string {
 
 		"cluster":     with(loops, "cluster/balance", "cluster/dns", "config", "healthcheck", "listener/inspect", "outlier"),
 		"cluster/dns": {"config"},
-		"proxy":       with(loops, "config", "intercept", "listener", "listener/policy", "cluster", "outlier", "proxy/relay"),
+		"proxy":       with(loops, "config", "intercept", "listener", "listener/policy", "cluster", "outlier", "proxy/relay", "internal/handover"),
 		"proxy/relay": {"internal/eventloop", "internal/sock", "internal/stats"},
 
 		// Arithmetic, without sockets and goroutines.
