@@ -35,7 +35,7 @@ func (w *Worker) Import(conn *handover.Connection, homes *Homes) error {
 		w.put(c)
 		return fmt.Errorf("take over connection %d from %s: watch its sockets: %w", conn.ID, conn.Peer, errno)
 	}
-	c.goOn(&state)
+	c.goOn(&state, 0)
 	return nil
 }
 
@@ -48,11 +48,7 @@ func (w *Worker) TakeBack(e Exported) {
 	c.fds = relay.Sockets{e.Downstream, e.Upstream}
 	errno := c.watchBoth()
 	state := stateOf(&e.Connection, w.calendar())
-	c.goOn(&state)
-	if errno != 0 && c.state == relaying {
-		c.outcome.errno = errno
-		c.reset(accesslog.SocketError)
-	}
+	c.goOn(&state, errno)
 }
 
 // stateOf is the relay's part of a connection.
@@ -122,8 +118,9 @@ func (c *Connection) watchBoth() sock.Errno {
 	return 0
 }
 
-// goOn takes the connection's places and starts its relay from where it was.
-func (c *Connection) goOn(state *relay.State) {
+// goOn takes the connection's places and starts its relay from where it was. A
+// connection whose sockets could not be watched (errno) is reset.
+func (c *Connection) goOn(state *relay.State, errno sock.Errno) {
 	defer func() {
 		if value := recover(); value != nil {
 			c.OnPanic(value, debug.Stack())
@@ -134,6 +131,11 @@ func (c *Connection) goOn(state *relay.State) {
 	c.relay.Resume(state)
 	c.state = relaying
 	c.takePlaces()
+	if errno != 0 {
+		c.outcome.errno = errno
+		c.reset(accesslog.SocketError)
+		return
+	}
 	c.follow(relay.Downstream, c.relay.Move(relay.Downstream, now))
 	if c.state == relaying {
 		c.arm()
