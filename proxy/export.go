@@ -10,9 +10,10 @@ import (
 )
 
 // Exported is a connection on its way out of this process. Whoever has it owns
-// the two descriptors of its Connection: when another process has taken the
-// connection they are closed, with sock.Close, which the peers do not see; when
-// none has, Worker.TakeBack takes them.
+// the two descriptors of its Connection. When another process has taken the
+// connection they are to be closed at once, by sock.Close: that shows nothing to the
+// peers, but as long as they are open, the FIN or RST of a close in the other process
+// does not go out. When none has taken it, Worker.TakeBack takes them.
 type Exported struct {
 	handover.Connection
 	was *Connection

@@ -86,10 +86,14 @@ func (r *Relay) emptyPipe(f *flow) bool {
 	return true
 }
 
-// bytes is a copy of what waits in a spill; nil: nothing.
+// bytes are what waits in a spill, for whoever keeps them longer than the spill is
+// borrowed; nil: nothing.
 func (sp *spill) bytes() []byte {
-	if sp == nil {
+	switch {
+	case sp == nil:
 		return nil
+	case len(sp.data) != bufferSize: // nobody borrows it again
+		return sp.data[sp.from:sp.to]
 	}
 	return append([]byte(nil), sp.data[sp.from:sp.to]...)
 }
