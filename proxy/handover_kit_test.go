@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"encoding/json"
+	"fmt"
 	"net"
 	"net/netip"
 	"os"
@@ -16,6 +17,7 @@ import (
 	"github.com/sluiceproxy/sluice/internal/handover"
 	"github.com/sluiceproxy/sluice/internal/sock"
 	"github.com/sluiceproxy/sluice/internal/stats"
+	"github.com/sluiceproxy/sluice/internal/testnet"
 )
 
 // succession is two workbenches with one configuration, as two processes have,
@@ -29,6 +31,7 @@ type succession struct {
 
 func newSuccession(t *testing.T, change func(*config.Listener)) *succession {
 	t.Helper()
+	expectNoDescriptors(t)
 	server, err := net.ListenTCP("tcp", &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1)})
 	must(t, err)
 	t.Cleanup(func() { server.Close() })
@@ -45,6 +48,28 @@ func newSuccession(t *testing.T, change func(*config.Listener)) *succession {
 	}
 	s.old, s.new = make(0), make(1)
 	return s
+}
+
+// expectNoDescriptors looks, when all else is cleaned up, whether some are left.
+func expectNoDescriptors(t *testing.T) {
+	t.Helper()
+	first, err := net.Listen("tcp", "127.0.0.1:0") // has the runtime open its own
+	must(t, err)
+	first.Close()
+	open := func() int {
+		entries, err := os.ReadDir("/proc/self/fd")
+		must(t, err)
+		return len(entries)
+	}
+	before := open()
+	t.Cleanup(func() {
+		testnet.Eventually(t, 10*time.Second, func() error {
+			if n := open(); n > before {
+				return fmt.Errorf("%d descriptors are open, %d were before", n, before)
+			}
+			return nil
+		})
+	})
 }
 
 func plain(*config.Listener) {}
