@@ -18,7 +18,7 @@ type member struct {
 	monitor *outlier.Monitor // nil without outlier detection
 
 	// Under the cluster's lock.
-	spec      config.Endpoint  // what the configuration says of it
+	spec      *config.Endpoint // what the configuration says of it
 	addresses []netip.AddrPort // where it is; more than one only with logical_dns
 	since     time.Time        // when it became available, for slow start
 
@@ -73,7 +73,7 @@ func (m *member) set(f flag, on bool) bool {
 // describe takes over what the configuration says, and where DNS says that it
 // is. It needs the cluster's lock.
 func (m *member) describe(spec *config.Endpoint, addresses []netip.AddrPort) {
-	m.spec, m.addresses = *spec, addresses
+	m.spec, m.addresses = spec, addresses
 	status := spec.HealthStatus
 	m.set(failedStatus, status == config.HealthUnhealthy || status == config.HealthDraining || status == config.HealthTimeout)
 	m.set(degradedStatus, status == config.HealthDegraded)

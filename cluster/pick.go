@@ -40,7 +40,7 @@ func (c *Cluster) Pick(q *Query) (Choice, bool) {
 		return Choice{Panic: choice.Panic}, false
 	}
 	s := &v.seats[choice.Index]
-	ep := Endpoint{Address: s.addresses[0], member: s.member, spec: &s.spec}
+	ep := Endpoint{Address: s.addresses[0], member: s.member, spec: s.spec}
 	if len(s.addresses) > 1 {
 		ep.others = &s.addresses
 	}

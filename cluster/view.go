@@ -20,7 +20,7 @@ type view struct {
 // seat is an endpoint in a view.
 type seat struct {
 	member    *member
-	spec      config.Endpoint
+	spec      *config.Endpoint
 	addresses []netip.AddrPort // never none
 }
 
