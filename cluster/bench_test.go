@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/netip"
-	"runtime"
 	"slices"
 	"syscall"
 	"testing"
@@ -40,6 +39,7 @@ func BenchmarkPick(b *testing.B) {
 // picks lets connections pick once each, as all but those that retry do.
 func picks(b *testing.B, c *Cluster, original netip.AddrPort) {
 	b.ReportAllocs()
+	b.ResetTimer() // the table took longer to make than a short run lasts
 	b.RunParallel(func(p *testing.PB) {
 		var tried Tried
 		for p.Next() {
@@ -104,7 +104,7 @@ func BenchmarkHealthChange(b *testing.B) {
 			c.flip(i)
 			c.mu.Unlock()
 			for c.view.Load() == before {
-				runtime.Gosched()
+				let(b, 50*time.Microsecond)
 			}
 			took = append(took, time.Since(began))
 			let(b, (restShare+2)*took[len(took)-1])

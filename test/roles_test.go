@@ -15,6 +15,10 @@ func play(role string) int {
 	switch role {
 	case rolePipes:
 		return takePipes()
+	case roleHealthy:
+		return beHealthy()
+	case roleNames:
+		return beNames()
 	}
 	fmt.Fprintln(os.Stderr, "no such role:", role)
 	return 1

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"runtime/debug"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -87,6 +88,9 @@ func run(file string, options native.Options, env *env) error {
 	if err != nil {
 		return err
 	}
+	// Reading a large configuration takes many times the memory that is needed
+	// afterwards, which the runtime would give back in minutes.
+	debug.FreeOSMemory()
 	return d.Run(signals)
 }
 
