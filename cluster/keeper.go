@@ -145,10 +145,10 @@ func (k *Keeper) round(now time.Time) (next time.Time) {
 
 // renew makes a view of what was noted.
 func (c *Cluster) renew(now time.Time) {
+	c.noted.Store(false) // before all that is looked at: what changes after that is noted anew
 	if c.crossed.Swap(false) {
 		c.detector.Settle(now)
 	}
-	c.noted.Store(false)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.refresh(now)
