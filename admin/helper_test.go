@@ -60,6 +60,7 @@ func testClusters() []ClusterInfo {
 		{Name: "outbound|9080||ratings", MaxConnections: 10, MaxPending: 1024, AddedViaAPI: true, Outliers: &OutlierInfo{Average: 93.75, Threshold: -1}, Endpoints: []EndpointInfo{
 			{Address: netip.MustParseAddrPort("10.4.1.12:9080"), CxActive: 1, CxConnectFail: 2, CxTotal: 3, Weight: 1, LocalOriginSuccessRate: -1},
 			{Address: netip.MustParseAddrPort("[fd00:4::12]:9080"), Hostname: "ratings.example", HealthFlags: "/failed_active_hc/failed_eds_health", Weight: 5, Priority: 1, Region: "us-west2", Zone: "a", LocalOriginSuccessRate: 87.5},
+			{Address: netip.MustParseAddrPort("10.4.1.13:9080"), HealthFlags: "/degraded_active_hc/degraded_eds_health", Weight: 1, LocalOriginSuccessRate: -1},
 		}},
 	}
 }
