@@ -14,6 +14,7 @@ func (c *Cluster) noteHealth(m *member, f flag, on bool) {
 	if !m.set(f, on) {
 		return
 	}
+	c.note()
 	available := m.health()&unavailable == 0
 	switch {
 	case was&unavailable == 0 && !available:
@@ -21,7 +22,6 @@ func (c *Cluster) noteHealth(m *member, f flag, on bool) {
 	case was&unavailable != 0 && available:
 		m.since = time.Now()
 	}
-	c.note()
 }
 
 // note has the keeper make a new view soon. Any thread.

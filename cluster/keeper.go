@@ -127,6 +127,7 @@ func (k *Keeper) round(now time.Time) (next time.Time) {
 	k.mu.Lock()
 	noted, timed := k.noted, slices.Clone(k.timed)
 	k.noted = nil
+	due, later, more := k.due(now)
 	k.mu.Unlock()
 	for _, c := range noted {
 		c.renew(now)
@@ -137,8 +138,9 @@ func (k *Keeper) round(now time.Time) (next time.Time) {
 			next = at
 		}
 	}
-	if at, any := k.execute(now); any && at.Before(next) {
-		next = at
+	k.execute(due)
+	if more && later.Before(next) {
+		next = later
 	}
 	return next
 }

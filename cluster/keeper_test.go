@@ -183,7 +183,7 @@ func TestMembersStay(t *testing.T) {
 			c.Admit(stays)
 			c.Admit(goes)
 			c.setMembers(c.literal()[:1], time.Now())
-			c.keeper.execute(time.Now())
+			c.keeper.round(time.Now())
 			if e := c.Endpoints(); len(e) != 1 || e[0].TotalConnections != 1 {
 				t.Errorf("endpoints %+v", e)
 			}
@@ -217,17 +217,44 @@ func TestDrainSparesWhoRecovers(t *testing.T) {
 		c.noteHealth(ep.member, failedActiveCheck, failed)
 	}
 	turn(true)
-	if next, any := c.keeper.execute(time.Now()); !any || doom != Spared || time.Until(next) < 50*time.Second {
+	next := c.keeper.round(time.Now())
+	if left := time.Until(next); doom != Spared || left < 50*time.Second || left > time.Minute {
 		t.Errorf("doom %d before its time, next %v", doom, next)
 	}
 	turn(false)
-	c.keeper.execute(time.Now().Add(time.Hour))
+	c.keeper.round(time.Now().Add(time.Hour))
 	if doom != Spared {
 		t.Error("closed although it is well")
 	}
 	turn(true)
-	c.keeper.execute(time.Now().Add(time.Hour))
+	c.keeper.round(time.Now().Add(time.Hour))
 	if doom != EndpointUnhealthy {
 		t.Error("not closed although its time is over")
+	}
+}
+
+// A connection that a loop makes by the old view, after the endpoint has turned
+// unhealthy, is closed with the others; and the loops have the new view by then.
+func TestCloseMeansTheOldView(t *testing.T) {
+	c := with(t, func(cfg *config.Cluster) {
+		twoEndpoints(cfg)
+		cfg.OnEndpointUnhealthy = config.CloseConnections
+	})
+	var ep Endpoint
+	var doom Doom
+	c.keeper = NewKeeper(KeeperOptions{Doomed: func() {
+		doom = ep.Doom()
+		if n := shares(c, 10)[ep.Address]; n > 0 {
+			t.Errorf("%d of 10 connections still go there", n)
+		}
+	}})
+	ep = endpointAt(t, c, "10.0.0.1:80")
+	c.mu.Lock()
+	c.noteHealth(ep.member, failedActiveCheck, true)
+	c.mu.Unlock()
+	c.Admit(ep)
+	c.keeper.round(time.Now())
+	if doom != EndpointUnhealthy {
+		t.Error("the connection stays")
 	}
 }

@@ -34,6 +34,7 @@ func (c *Cluster) setMembers(list []found, now time.Time) {
 			c.seat(f.spec, f.addresses[i].String(), f.addresses[i:i+1:i+1], before, now)
 		}
 	}
+	c.refresh(now)
 	for key, m := range before {
 		if c.known[key] == nil {
 			c.forget(m)
@@ -41,7 +42,6 @@ func (c *Cluster) setMembers(list []found, now time.Time) {
 	}
 	c.changes.Add(1)
 	c.checkMembers()
-	c.refresh(now)
 }
 
 // seat finds or makes a member. Several names may have one address: the first
