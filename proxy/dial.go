@@ -11,6 +11,10 @@ import (
 	"github.com/sluiceproxy/sluice/proxy/relay"
 )
 
+// mostAsked bounds how many endpoints one connection asks whether they are full:
+// thousands of full ones would stop the loop for those who are served.
+const mostAsked = 256
+
 // dialling is a connection's search for an endpoint that answers.
 type dialling struct {
 	tried    cluster.Tried
@@ -43,7 +47,7 @@ func (c *Connection) dial() {
 			break
 		}
 		if refusal := c.cluster().Admit(endpoint); refusal != cluster.Admitted {
-			if full = refusal; refusal == cluster.EndpointFull {
+			if full = refusal; refusal == cluster.EndpointFull && d.tried.Len() < mostAsked {
 				continue
 			}
 			break
