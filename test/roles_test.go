@@ -2,6 +2,7 @@ package test
 
 import (
 	"fmt"
+	"net"
 	"os"
 
 	"golang.org/x/sys/unix"
@@ -10,11 +11,16 @@ import (
 // rolePipes takes up the pipe memory that its user may have.
 const rolePipes = "pipes"
 
+// roleGreet is a server that greets at each address of its arguments.
+const roleGreet = "greet"
+
 // play is main of the test binary in a role.
 func play(role string) int {
 	switch role {
 	case rolePipes:
 		return takePipes()
+	case roleGreet:
+		return greetAt(os.Args[1:])
 	}
 	fmt.Fprintln(os.Stderr, "no such role:", role)
 	return 1
@@ -39,5 +45,31 @@ func takePipes() int {
 		}
 	}
 	fmt.Println("holding")
+	select {}
+}
+
+// greetAt greets until it is killed.
+func greetAt(addresses []string) int {
+	for _, address := range addresses {
+		l, err := net.Listen("tcp", address)
+		if err != nil {
+			fmt.Println(err)
+			return 1
+		}
+		go func() {
+			for {
+				conn, err := l.Accept()
+				if err != nil {
+					fmt.Println(err)
+					return
+				}
+				go func() {
+					defer conn.Close()
+					greet(conn.(*net.TCPConn))
+				}()
+			}
+		}()
+	}
+	fmt.Println("listening")
 	select {}
 }

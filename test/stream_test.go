@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"path/filepath"
 	"sync"
 	"testing"
 
@@ -58,6 +59,19 @@ func TestStreams(t *testing.T) {
 // user may have.
 func takePipeQuota(w *world, user *testnet.Host) {
 	w.Helper()
+	cmd := user.Command(w.roleProgram())
+	cmd.Env = append(os.Environ(), roleVar+"="+rolePipes)
+	user.StartCommand(cmd).WaitLog("holding")
+}
+
+// roleProgram is a copy of the test binary, to be started in a role: go test
+// keeps its binaries where only their owner may go.
+func (w *world) roleProgram() string {
+	w.Helper()
+	path := filepath.Join(w.net.Dir(), "role")
+	if _, err := os.Stat(path); err == nil {
+		return path
+	}
 	exe, err := os.Executable()
 	if err != nil {
 		w.Fatal(err)
@@ -66,14 +80,10 @@ func takePipeQuota(w *world, user *testnet.Host) {
 	if err != nil {
 		w.Fatal(err)
 	}
-	path := w.file("role", "")
-	// go test keeps its binaries where only their owner may go.
 	if err := errors.Join(os.WriteFile(path, program, 0o755), os.Chmod(path, 0o755)); err != nil {
 		w.Fatal(err)
 	}
-	cmd := user.Command(path)
-	cmd.Env = append(os.Environ(), roleVar+"="+rolePipes)
-	user.StartCommand(cmd).WaitLog("holding")
+	return path
 }
 
 // messages are sent one at a time, each way in turn, and echoed.
