@@ -326,3 +326,77 @@ func holdUntil(s *sidecar, errno string) (held []*net.TCPConn) {
 	})
 	return held
 }
+
+// TestHealthCheckEndsEjection has an endpoint refuse connections whose health
+// checks pass, on another port: it is let back at once, unless that is turned off.
+func TestHealthCheckEndsEjection(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	good, bad := newServer(w, w.remote, remoteIP+":7000"), newServer(w, w.remote, remoteIP2+":7000")
+	for _, ip := range []string{remoteIP, remoteIP2} {
+		newServer(w, w.remote, fmt.Sprintf("%s:%d", ip, checkPort))
+	}
+	detection := func(more string) string {
+		return "outlier_detection: {base_ejection_time: 1h, max_ejection_time: 1h, max_ejection_percent: 50, consecutive_local_origin_failure: 2" + more + "}\n  " + quickCheck(checkPort)
+	}
+	both := []string{good.address, bad.address}
+	s := startSidecar(w, gatewayText(quickDrain,
+		gateway{name: "on", port: 8081, endpoints: both, cluster: detection("")},
+		gateway{name: "off", port: 8082, endpoints: both, cluster: detection(", successful_active_health_check_uneject_host: false")},
+	), asSidecar(redirect))
+	s.waitHealthy(2, "on")
+	s.waitHealthy(2, "off")
+	bad.refuse()
+	for i, name := range []string{"on", "off"} {
+		w.eventually(func() error {
+			if served := tally(w, w.client, fmt.Sprintf("%s:%d", podIP, 8081+i), 4); served[good.address] != 4 {
+				t.Errorf("%s: served by %v", name, served)
+			}
+			if len(s.ejections(name, "EJECT")) == 0 {
+				return fmt.Errorf("%s: %s is not ejected", name, bad.address)
+			}
+			return nil
+		})
+	}
+	w.eventually(func() error {
+		if len(s.ejections("on", "UNEJECT")) == 0 {
+			return fmt.Errorf("%s is not let back", bad.address)
+		}
+		return nil
+	})
+	s.waitFlags("/failed_outlier_check", "off", bad.address)
+	if events := s.ejections("off", "UNEJECT"); len(events) > 0 {
+		t.Errorf("let back although that is off: %+v", events)
+	}
+}
+
+// TestEjectionOfMostIsPanic has three of four endpoints ejected, all that may be:
+// with fewer than half left, health does not matter any more, and clients are
+// served by further attempts.
+func TestEjectionOfMostIsPanic(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	servers, addresses := newServers(w, 4)
+	s := startSidecar(w, gatewayText(quickDrain, gateway{name: "most", port: 8081, endpoints: addresses, tcp: "max_connect_attempts: 4",
+		cluster: "outlier_detection: {base_ejection_time: 1h, max_ejection_time: 1h, max_ejection_percent: 100, consecutive_local_origin_failure: 2}"}), asSidecar(redirect))
+	for _, e := range servers[1:] {
+		e.refuse()
+	}
+	w.eventually(func() error {
+		if served := tally(w, w.client, podIP+":8081", 8); served[servers[0].address] != 8 {
+			t.Errorf("served by %v", served)
+		}
+		if n := s.metrics().sum("envoy_cluster_outlier_detection_ejections_active"); n != 3 {
+			return fmt.Errorf("%v are ejected", n)
+		}
+		return nil
+	})
+	s.waitHealthy(1, "most")
+	before := s.metrics().sum("envoy_cluster_lb_healthy_panic")
+	if served := tally(w, w.client, podIP+":8081", 8); served[servers[0].address] != 8 {
+		t.Errorf("in panic served by %v", served)
+	}
+	if after := s.metrics().sum("envoy_cluster_lb_healthy_panic"); after < before+8 {
+		t.Errorf("lb_healthy_panic went from %v to %v in 8 connections", before, after)
+	}
+}
