@@ -145,12 +145,13 @@ func (k *Keeper) round(now time.Time) (next time.Time) {
 	return next
 }
 
-// renew makes a view of what was noted.
+// renew makes a view of what was noted. What comes to be known from here on is
+// noted anew: it may be too late for this view, and Settle for this outlier.
 func (c *Cluster) renew(now time.Time) {
+	c.noted.Store(false)
 	if c.crossed.Swap(false) {
 		c.detector.Settle(now)
 	}
-	c.noted.Store(false)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.refresh(now)

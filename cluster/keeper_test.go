@@ -258,3 +258,29 @@ func TestCloseMeansTheOldView(t *testing.T) {
 		t.Error("the connection stays")
 	}
 }
+
+// An outlier that shows itself while another one is being ejected is ejected
+// next, although nothing else happens.
+func TestOutlierDuringSettle(t *testing.T) {
+	c := with(t, func(cfg *config.Cluster) {
+		twoEndpoints(cfg)
+		o := config.DefaultOutlierDetection()
+		o.ConsecutiveLocalOriginFailure, o.MaxEjectionPercent = 1, 100
+		cfg.OutlierDetection = &o
+	})
+	var second Endpoint
+	c.keeper = NewKeeper(KeeperOptions{Ejection: func(e outlier.Event) {
+		if e.Address != second.Address.String() {
+			c.ConnectFailed(second, Refused)
+		}
+	}})
+	first := endpointAt(t, c, "10.0.0.1:80")
+	second = endpointAt(t, c, "10.0.0.2:80")
+	c.ConnectFailed(first, Refused)
+	for range 2 {
+		c.keeper.round(time.Now())
+	}
+	if counts, _ := c.Ejections(); counts.EnforcedTotal != 2 {
+		t.Errorf("%d are ejected, want 2", counts.EnforcedTotal)
+	}
+}
