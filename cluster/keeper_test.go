@@ -233,6 +233,69 @@ func TestDrainSparesWhoRecovers(t *testing.T) {
 	}
 }
 
+// What crosses a threshold while an earlier crossing is being settled is settled
+// in the next round, and not at the next sweep.
+func TestCrossingWhileSettling(t *testing.T) {
+	c := with(t, func(cfg *config.Cluster) {
+		twoEndpoints(cfg)
+		o := config.DefaultOutlierDetection()
+		o.Interval, o.MaxEjectionPercent = time.Hour, 100
+		cfg.OutlierDetection = &o
+	})
+	fail := func(ep Endpoint) {
+		for range 5 {
+			c.ConnectFailed(ep, Refused)
+		}
+	}
+	first, second := endpointAt(t, c, "10.0.0.1:80"), endpointAt(t, c, "10.0.0.2:80")
+	var once sync.Once
+	c.keeper = NewKeeper(KeeperOptions{Ejection: func(outlier.Event) { once.Do(func() { fail(second) }) }})
+	fail(first)
+	for range 2 {
+		c.keeper.round(time.Now())
+	}
+	if counts, _ := c.Ejections(); counts.EnforcedTotal != 2 {
+		t.Errorf("%d endpoints are ejected, want 2", counts.EnforcedTotal)
+	}
+}
+
+// News wait for the end of the rest, which must not be long.
+func TestRest(t *testing.T) {
+	for round, want := range map[time.Duration]time.Duration{
+		0: 0, time.Millisecond: 24 * time.Millisecond, time.Second: longestRest,
+	} {
+		if got := rest(round); got != want {
+			t.Errorf("%v after a round of %v, want %v", got, round, want)
+		}
+	}
+}
+
+// An endpoint that leaves and returns still has the connections from before.
+func TestReturn(t *testing.T) {
+	c := with(t, func(cfg *config.Cluster) {
+		twoEndpoints(cfg)
+		cfg.CircuitBreakers.MaxConnectionsPerEndpoint = 1
+	})
+	before := endpointAt(t, c, "10.0.0.2:80")
+	c.Admit(before)
+	c.setMembers(c.literal()[:1], time.Now())
+	c.setMembers(c.literal(), time.Now())
+	again := endpointAt(t, c, "10.0.0.2:80")
+	if got := c.Admit(again); got != EndpointFull {
+		t.Errorf("a second connection is admitted (%v)", got)
+	}
+	c.Release(before, Established)
+	if got := c.Admit(again); got != Admitted {
+		t.Errorf("the place that is free again is not: %v", got)
+	}
+	c.setMembers(nil, time.Now())
+	c.Release(again, Established)
+	c.setMembers(nil, time.Now())
+	if len(c.gone) != 0 || len(c.byID) != 0 || len(c.known) != 0 {
+		t.Errorf("%d, %d and %d are kept of endpoints that are gone", len(c.gone), len(c.byID), len(c.known))
+	}
+}
+
 // A connection that a loop makes by the old view, after the endpoint has turned
 // unhealthy, is closed with the others; and the loops have the new view by then.
 func TestCloseMeansTheOldView(t *testing.T) {
@@ -259,28 +322,49 @@ func TestCloseMeansTheOldView(t *testing.T) {
 	}
 }
 
-// An outlier that shows itself while another one is being ejected is ejected
-// next, although nothing else happens.
-func TestOutlierDuringSettle(t *testing.T) {
+// Endpoints that a later configuration has not are removed, whoever resolves or
+// lists them.
+func TestReplace(t *testing.T) {
+	old := with(t, twoEndpoints)
+	by := with(t, func(cfg *config.Cluster) {
+		twoEndpoints(cfg)
+		cfg.Endpoints = cfg.Endpoints[:1]
+		cfg.OnEndpointRemoved = config.CloseConnections
+	})
+	var stays, goes Endpoint
+	var dooms [2]Doom
+	k := NewKeeper(KeeperOptions{Doomed: func() { dooms = [2]Doom{stays.Doom(), goes.Doom()} }})
+	old.keeper, by.keeper = k, k
+	stays, goes = endpointAt(t, old, "10.0.0.1:80"), endpointAt(t, old, "10.0.0.2:80")
+	old.Admit(stays)
+	old.Admit(goes)
+	k.Replace(old, by)
+	k.round(time.Now())
+	if want := [2]Doom{Spared, EndpointRemoved}; dooms != want {
+		t.Errorf("dooms %v, want %v", dooms, want)
+	}
+}
+
+// A cluster that cannot be kept is not checked either: nobody would end it.
+func TestFailedKeepLeavesNothing(t *testing.T) {
+	checker, err := healthcheck.New(healthcheck.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer checker.Close()
 	c := with(t, func(cfg *config.Cluster) {
 		twoEndpoints(cfg)
-		o := config.DefaultOutlierDetection()
-		o.ConsecutiveLocalOriginFailure, o.MaxEjectionPercent = 1, 100
-		cfg.OutlierDetection = &o
+		tcpCheck(cfg)
+		cfg.Type = config.ClusterStrictDNS
+		cfg.Endpoints[0].Address = config.Host("app.example", 80)
+		cfg.DNS.Resolvers = []netip.AddrPort{{}}
 	})
-	var second Endpoint
-	c.keeper = NewKeeper(KeeperOptions{Ejection: func(e outlier.Event) {
-		if e.Address != second.Address.String() {
-			c.ConnectFailed(second, Refused)
-		}
-	}})
-	first := endpointAt(t, c, "10.0.0.1:80")
-	second = endpointAt(t, c, "10.0.0.2:80")
-	c.ConnectFailed(first, Refused)
-	for range 2 {
-		c.keeper.round(time.Now())
+	var running sync.WaitGroup
+	if err := NewKeeper(KeeperOptions{Checker: checker}).Keep(t.Context(), c, &running); err == nil {
+		t.Fatal("no error")
 	}
-	if counts, _ := c.Ejections(); counts.EnforcedTotal != 2 {
-		t.Errorf("%d are ejected, want 2", counts.EnforcedTotal)
+	running.Wait()
+	if _, checked := c.Checks(); checked {
+		t.Error("its endpoints are checked")
 	}
 }

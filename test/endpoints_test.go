@@ -16,10 +16,10 @@ import (
 type manner int32
 
 const (
-	greets  manner = iota // speaks first, and echoes
-	resets                // at once
-	shuts                 // its own side at once
-	silence               // reads, and never answers
+	greets      manner = iota // speaks first, and echoes
+	resets                    // at once
+	shuts                     // its own side at once
+	saysNothing               // reads, and never answers
 )
 
 // server is an endpoint that the test plays itself, and whose manner it
@@ -78,7 +78,7 @@ func (e *server) handle(conn *net.TCPConn) {
 	case shuts:
 		_ = conn.CloseWrite()
 		_, _ = io.Copy(io.Discard, conn)
-	case silence:
+	case saysNothing:
 		_, _ = io.Copy(io.Discard, conn)
 	}
 }

@@ -81,7 +81,7 @@ func failings() []failing {
 		{"half-closes", "consecutive_early_close", "CONSECUTIVE_EARLY_CLOSE", "consecutive_early_close: 3, early_close_window: 1m",
 			becomes(shuts), becomes(greets), false}, // and clients stay
 		{"silent", "consecutive_first_byte_timeout", "CONSECUTIVE_FIRST_BYTE_TIMEOUT", "consecutive_first_byte_timeout: 3, first_byte_timeout: 100ms",
-			becomes(silence), becomes(greets), false},
+			becomes(saysNothing), becomes(greets), false},
 	}
 }
 

@@ -34,6 +34,8 @@ func explainCases() []explainCase {
 		{"failover-region-lost", "failover", "--cluster ratings --assume-unhealthy 10.4.1.12:9080,10.4.1.13:9080,10.4.2.12:9080,10.4.2.13:9080"},
 		{"failover-panic", "failover", "--cluster ratings --assume-unhealthy 10.4.1.12:9080,10.4.1.13:9080,10.4.2.12:9080,10.8.1.12:9080,10.8.1.13:9080"},
 		{"failover-nobody", "failover", "--cluster ratings --assume-unhealthy 10.4.1.12:9080,10.4.1.13:9080,10.4.2.12:9080,10.4.2.13:9080,10.8.1.12:9080,10.8.1.13:9080"},
+		{"two-stage-out", "two-stage", "--listener virtualOutbound --src 10.4.0.5:40000 --dst 10.4.1.12:9080"},
+		{"two-stage-cluster", "two-stage", "--cluster outbound|9080||ratings.default.svc.cluster.local --assume-unhealthy 10.4.0.9:9080"},
 		{"bookinfo-cluster", "bookinfo-reviews", "--cluster outbound|9080||ratings.default.svc.cluster.local"},
 		{"sni-exact", "sni-routing", tls + "--sni Reviews.Example --alpn h2,http/1.1"},
 		{"sni-hello", "sni-routing", tls + "--payload-hex @curl"},
