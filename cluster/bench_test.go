@@ -146,3 +146,29 @@ func cpuTime(b *testing.B) time.Duration {
 	}
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
+
+// One endpoint of 5,000 changes, and the loops see it: what a round of the keeper
+// costs.
+//
+//	go test ./cluster -run '^$' -bench Update
+func BenchmarkUpdate(b *testing.B) {
+	for _, policy := range config.LBPolicies() {
+		for _, localities := range []int{1, 5000} {
+			b.Run(fmt.Sprintf("%s/localities=%d", policy, localities), func(b *testing.B) {
+				c := with(b, func(cfg *config.Cluster) {
+					cfg.LBPolicy, cfg.Endpoints = policy, endpoints(random(5000))
+					for i := range cfg.Endpoints {
+						cfg.Endpoints[i].Locality.Zone = fmt.Sprintf("us-west-2/zone-%d", i%localities)
+					}
+				})
+				b.ReportAllocs()
+				for i := 0; b.Loop(); i++ {
+					c.mu.Lock()
+					c.noteHealth(c.members[i%len(c.members)], failedActiveCheck, i/len(c.members)%2 == 0)
+					c.mu.Unlock()
+					c.renew(time.Now())
+				}
+			})
+		}
+	}
+}

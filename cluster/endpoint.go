@@ -14,6 +14,15 @@ type Endpoint struct {
 	others  *[]netip.AddrPort // all addresses of a name, this one first; nil: no more than one
 }
 
+// Others are the endpoint's other addresses, in the order in which they are to
+// be tried. They must not be changed.
+func (ep Endpoint) Others() []netip.AddrPort {
+	if ep.others == nil {
+		return nil
+	}
+	return (*ep.others)[1:]
+}
+
 // Locality is region/zone/sub_zone, as far as it is known.
 func (ep Endpoint) Locality() string {
 	if ep.spec == nil {

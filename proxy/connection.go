@@ -24,6 +24,7 @@ const interest = sock.Readable | sock.Urgent | sock.Writable | sock.PeerShut | s
 const (
 	downstream = uint32(relay.Downstream)
 	upstream   = uint32(relay.Upstream)
+	rival      = upstream + 1 // a second upstream socket: see race
 )
 
 // state is how far a connection has come.
@@ -158,7 +159,7 @@ func (c *Connection) refuse(why listener.Refusal) {
 func (c *Connection) OnEvents(tag, events uint32) {
 	switch c.state {
 	case relaying:
-		side := relay.Side(tag)
+		side := relay.Side(min(tag, upstream))
 		c.again = c.again && events != 0
 		c.relay.Note(side, events)
 		c.follow(side, c.relay.Move(side, c.loop().Now()))
@@ -170,8 +171,13 @@ func (c *Connection) OnEvents(tag, events uint32) {
 		}
 		c.peek()
 	case connecting:
-		if tag == upstream {
+		switch tag {
+		case downstream:
+		case c.dialling.tag:
 			c.dialled(events)
+			return
+		default:
+			c.rivalDialled(events)
 			return
 		}
 		c.early |= events

@@ -11,6 +11,10 @@ import (
 	"github.com/sluiceproxy/sluice/proxy/relay"
 )
 
+// mostAsked bounds how many endpoints one connection asks whether they are full:
+// thousands of full ones would stop the loop for those who are served.
+const mostAsked = 256
+
 // dialling is a connection's search for an endpoint that answers.
 type dialling struct {
 	tried    cluster.Tried
@@ -21,6 +25,11 @@ type dialling struct {
 	claimed  bool           // the downstream connection is noted, see claim
 	began    int64          // loop time of the current attempt
 	timedOut bool           // the last failed one
+	tag      uint32         // of the upstream socket's watch, upstream or rival
+	race     *race          // nil: the endpoint has one address
+
+	admitted bool // holds places under the circuit breakers
+	progress cluster.Progress
 }
 
 // failure is how the last attempt failed.
@@ -43,24 +52,27 @@ func (c *Connection) dial() {
 			break
 		}
 		if refusal := c.cluster().Admit(endpoint); refusal != cluster.Admitted {
-			if full = refusal; refusal == cluster.EndpointFull {
+			if full = refusal; refusal == cluster.EndpointFull && d.tried.Len() < mostAsked {
 				continue
 			}
 			break
 		}
+		d.admitted, d.progress = true, cluster.Dialling
 		d.attempts++
 		d.endpoint, d.local, d.noted, d.began = endpoint, netip.AddrPort{}, false, c.loop().Now()
 		d.timedOut = false
+		d.tag, d.race = upstream, newRace(endpoint)
 		c.countDial()
 		if c.dialEndpoint() {
 			return
 		}
 	}
-	if full != cluster.Admitted {
+	switch {
+	case full == cluster.Admitted, full == cluster.EndpointFull && d.attempts > 0:
+		c.giveUp() // the endpoint that failed is the reason, and not those that are full
+	default:
 		c.overflow(full)
-		return
 	}
-	c.giveUp()
 }
 
 // pick chooses the endpoint of the next attempt.
@@ -90,23 +102,35 @@ func (c *Connection) overflow(refusal cluster.Refusal) {
 
 // dialEndpoint starts one attempt; when that fails at once, all is as before it.
 func (c *Connection) dialEndpoint() bool {
-	d := &c.dialling
-	fd, err := c.connect()
+	err := c.dialAddress()
+	for err != nil && c.dialling.race.next(&c.dialling) {
+		err = c.dialAddress()
+	}
 	if err != nil {
 		c.attemptFailed(err)
 		return false
 	}
+	c.state = connecting
+	c.startDialTimer()
+	return true
+}
+
+// dialAddress starts connecting to the address that the attempt has come to.
+// With an error there is no upstream socket.
+func (c *Connection) dialAddress() error {
+	d := &c.dialling
+	fd, err := c.connect()
+	if err != nil {
+		return err
+	}
 	c.fds[relay.Upstream] = fd
-	watch, errno := c.loop().Watch(fd, interest, c, upstream)
+	watch, errno := c.loop().Watch(fd, interest, c, d.tag)
 	if errno != 0 {
 		c.closeUpstream()
-		c.attemptFailed(fmt.Errorf("watching the socket to %s: %w", d.endpoint.Address, errno))
-		return false
+		return fmt.Errorf("watching the socket to %s: %w", d.endpoint.Address, errno)
 	}
 	c.watches[upstream] = watch
-	c.state = connecting
-	c.loop().StartTimer(&c.timer, c.cluster().ConnectTimeout(), c)
-	return true
+	return nil
 }
 
 // connect makes the upstream socket and notes its addresses.
@@ -189,13 +213,14 @@ func (c *Connection) dialled(events uint32) {
 	d := &c.dialling
 	if events&(sock.Failed|sock.Hangup) != 0 {
 		if errno := sock.TakeError(c.fds[relay.Upstream]); errno != 0 {
-			c.tryNext(&sock.Error{Op: "connect", Addr: d.endpoint.Address, Errno: errno})
+			c.addressFailed(&sock.Error{Op: "connect", Addr: d.endpoint.Address, Errno: errno})
 			return
 		}
 	}
 	if events&sock.Writable == 0 {
 		return
 	}
+	c.dropRival()
 	if err := c.introduce(); err != nil {
 		c.tryNext(err)
 		return
@@ -208,6 +233,7 @@ func (c *Connection) dialled(events uint32) {
 
 // tryNext gives up an attempt that has a socket, and goes on to the next.
 func (c *Connection) tryNext(err error) {
+	c.dropRival()
 	c.closeUpstream()
 	c.attemptFailed(err)
 	c.dial()
@@ -215,6 +241,10 @@ func (c *Connection) tryNext(err error) {
 
 func (c *Connection) dialTimedOut() {
 	d := &c.dialling
+	if c.dialAnother() {
+		return
+	}
+	c.dropRival()
 	c.closeUpstream()
 	d.timedOut = true
 	c.shard().Inc(c.cluster().Stats.ConnectTimeout)
@@ -227,7 +257,17 @@ func (c *Connection) dialTimedOut() {
 func (c *Connection) attemptFailed(err error) {
 	c.outcome.failure = err
 	c.countDialFailed(err)
-	c.cluster().Release(c.dialling.endpoint, cluster.Dialling)
+	c.leavePlaces()
+}
+
+// leavePlaces gives back what the circuit breakers gave to the attempt, once,
+// however far it has come: a panic may end it anywhere.
+func (c *Connection) leavePlaces() {
+	d := &c.dialling
+	if d.admitted {
+		d.admitted = false
+		c.cluster().Release(d.endpoint, d.progress)
+	}
 }
 
 // giveUp resets the client after the last attempt failed.
@@ -255,14 +295,16 @@ func (c *Connection) giveUp() {
 	c.fail(reason, flags)
 }
 
-// hangUp ends an attempt that is still being made.
+// hangUp ends an attempt that is still being made. After a panic it may have no
+// socket yet.
 func (c *Connection) hangUp() {
-	if c.state != connecting {
+	if !c.dialling.admitted {
 		return
 	}
+	c.dropRival()
 	c.closeUpstream()
 	c.countUpstreamEnd()
-	c.cluster().Release(c.dialling.endpoint, cluster.Dialling)
+	c.leavePlaces()
 	c.state = opening
 }
 
@@ -285,7 +327,7 @@ func (c *Connection) forgetUpstream() {
 func (c *Connection) leaveUpstream() {
 	c.forgetUpstream()
 	c.countUpstreamEnd()
-	c.cluster().Release(c.dialling.endpoint, cluster.Established)
+	c.leavePlaces()
 }
 
 // sinceAccept is how long ago the connection was accepted.

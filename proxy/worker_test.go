@@ -83,8 +83,9 @@ func newWorkbenchOf(t *testing.T, change func(*config.Listener)) *workbench {
 	limits := &listener.Limits{Sources: policy.NewSources(1000)}
 	limits.Sources.SetMax(1000)
 	around := &Surroundings{
-		Guard: intercept.NewGuard(hosts), Limits: limits, Resets: registry.Relay(), Inspections: registry.Inspection(), Log: zap.NewNop(), Unmatched: unmatched,
+		Guard: intercept.NewGuard(hosts), Limits: limits, Resets: registry.Relay(), Inspections: registry.Inspection(), Log: zap.NewNop(),
 	}
+	around.Unmatched.Store(unmatched)
 	w := &workbench{t: t, loop: loop, ln: table.Listeners()[0], chains: chains, limits: limits, registry: registry}
 	w.worker = NewWorker(0, loop, around)
 	loop.Shard.Grow(registry.Cells())

@@ -28,7 +28,7 @@ func BenchmarkFlapping(b *testing.B) {
 	backend := start(b, exec.Command(bench, "backend", "--listen", "0.0.0.0:0"), nil)
 	resolver := startRole(b, roleNames)
 	still := clusterText("static", literals(backend.addr.Port()), "")
-	flapping := clusterText("strict_dns", named(backend.addr.Port()),
+	flapping := clusterText("strict_dns", namesAt(backend.addr.Port()),
 		fmt.Sprintf("  dns: {refresh_rate: 100ms, respect_ttl: false, lookup_family: v4_only, resolvers: [%q]}\n", resolver.addr))
 	for kind, rate := range map[string]string{"requests": "4000", "connections": "1000"} {
 		b.Run(kind, func(b *testing.B) {
@@ -138,7 +138,7 @@ func middle(list []felt, of func(felt) float64) float64 {
 	return values[len(values)/2]
 }
 
-// literals are endpoints at the addresses that named stands for at first.
+// literals are endpoints at the addresses that namesAt stands for at first.
 func literals(port uint16) string {
 	var text strings.Builder
 	for i := range manyEndpoints {
@@ -147,7 +147,7 @@ func literals(port uint16) string {
 	return text.String()
 }
 
-func named(port uint16) string {
+func namesAt(port uint16) string {
 	var text strings.Builder
 	for _, name := range halves() {
 		fmt.Fprintf(&text, "  - address: %s:%d\n", name, port)

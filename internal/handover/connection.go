@@ -1,0 +1,48 @@
+package handover
+
+import (
+	"net/netip"
+	"time"
+)
+
+// Connection is a relayed connection while it is between two processes: enough
+// for the next one to go on where this one stopped.
+type Connection struct {
+	ID       uint64
+	Listener string // by name, as chain and cluster
+	Chain    string
+	Cluster  string
+
+	Peer          netip.AddrPort // of the downstream socket
+	Source        netip.AddrPort // the client, as a PROXY header told it
+	Destination   netip.AddrPort // the original destination
+	Endpoint      netip.AddrPort
+	UpstreamLocal netip.AddrPort
+
+	Accepted  time.Time
+	Connected time.Time
+	LastByte  time.Time
+	Attempts  int // to connect
+
+	ServerName           string
+	TransportProtocol    string
+	ApplicationProtocols []string
+
+	FromDownstream Flow
+	FromUpstream   Flow
+
+	// Descriptors of the connection, which travel beside the record. Whoever
+	// has the Connection owns them.
+	Downstream int `json:"-"`
+	Upstream   int `json:"-"`
+}
+
+// Flow is one direction of a Connection.
+type Flow struct {
+	Read    uint64 // bytes taken from the source
+	Written uint64 // bytes given to the destination
+	Waiting []byte // read and not written yet
+	Ended   bool   // the source has sent FIN
+	FinSent bool   // and the destination has been sent one
+	Spliced bool   // some bytes went by splice
+}

@@ -1,0 +1,3 @@
+// Package handover moves listening sockets and live connections from one process
+// to the next.
+package handover
