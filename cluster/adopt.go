@@ -13,7 +13,7 @@ func (c *Cluster) Find(address netip.AddrPort) Endpoint {
 	seats := c.view.Load().seats
 	for i := range seats {
 		if s := &seats[i]; slices.Contains(s.addresses, address) {
-			return Endpoint{Address: address, member: s.member, spec: &s.spec}
+			return Endpoint{Address: address, member: s.member, spec: s.spec}
 		}
 	}
 	return Endpoint{Address: address}

@@ -81,7 +81,7 @@ func (l *Limits) admit(ln *Listener) Refusal {
 	if max > 0 && l.active.Load() >= max {
 		return ProcessFull
 	}
-	if !take(&ln.active, int64(ln.Config.MaxConnections)) {
+	if !take(ln.active, int64(ln.Config.MaxConnections)) {
 		return ListenerFull
 	}
 	if !take(&l.active, max) {

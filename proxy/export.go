@@ -3,7 +3,6 @@ package proxy
 import (
 	"time"
 
-	"github.com/sluiceproxy/sluice/cluster"
 	"github.com/sluiceproxy/sluice/internal/eventloop"
 	"github.com/sluiceproxy/sluice/internal/handover"
 	"github.com/sluiceproxy/sluice/proxy/relay"
@@ -61,7 +60,7 @@ func (c *Connection) depart(homes *Homes) (conn handover.Connection, ok bool) {
 	c.again = false
 	c.state = away
 	c.forgetNote()
-	c.cluster().Release(c.dialling.endpoint, cluster.Established)
+	c.leaveBreakers()
 	c.leavePlaces()
 	c.countActive(-1)
 	c.shard().Move(c.cluster().Stats.CxActive, -1)

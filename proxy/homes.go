@@ -36,7 +36,7 @@ type chainKey struct{ listener, chain string }
 
 // NewHomes makes the homes of one configuration. It hands out places for
 // counters: Shard.Grow comes after it.
-func NewHomes(table *listener.Table, chains map[*listener.Listener]*Chains, m *Materials) (*Homes, error) {
+func NewHomes(table *listener.Table, chains map[string]*Chains, m *Materials) (*Homes, error) {
 	h := &Homes{
 		listeners: make(map[string]*listener.Listener),
 		chains:    make(map[chainKey]*Chain),
@@ -49,7 +49,7 @@ func NewHomes(table *listener.Table, chains map[*listener.Listener]*Chains, m *M
 		if ln.Config.Bind {
 			h.bound = append(h.bound, ln)
 		}
-		of := chains[ln]
+		of := chains[ln.Config.Name]
 		for _, chain := range of.list {
 			h.chains[chainKey{ln.Config.Name, chain.Name}] = chain
 		}
@@ -79,7 +79,7 @@ func (h *Homes) openOrphanage(m *Materials) error {
 	if h.neutral, err = NewChain(&cfg, &owner, &own); err != nil {
 		return err
 	}
-	h.orphanage = &listener.Listener{Config: &owner, Stats: m.Registry.Listener(orphans)}
+	h.orphanage = listener.NewOrphanage(&owner, m.Registry.Listener(orphans))
 	return nil
 }
 

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"runtime/debug"
 
+	"github.com/sluiceproxy/sluice/cluster"
 	"github.com/sluiceproxy/sluice/config"
 	"github.com/sluiceproxy/sluice/internal/accesslog"
 	"github.com/sluiceproxy/sluice/internal/handover"
@@ -151,6 +152,7 @@ func (c *Connection) takePlaces() {
 		c.shard().Move(g.limitSeen.Active, 1)
 	}
 	c.cluster().Adopt(c.dialling.endpoint)
+	c.dialling.admitted, c.dialling.progress = true, cluster.Established
 	c.noteAgain()
 	c.countActive(1)
 	c.shard().Move(c.cluster().Stats.CxActive, 1)

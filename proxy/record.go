@@ -14,7 +14,7 @@ import (
 
 // log writes the access-log line for an event, where one is wanted.
 func (c *Connection) log(event config.LogEvent) {
-	logger := c.worker.around.Unmatched
+	logger := c.worker.around.Unmatched.Load()
 	if c.chain != nil {
 		logger = c.chain.log
 	}
@@ -141,6 +141,7 @@ func (c *Connection) countDialFailed(err error) {
 func (c *Connection) countConnected() {
 	now := c.loop().Now()
 	c.cluster().Connected(c.dialling.endpoint)
+	c.dialling.progress = cluster.Established
 	c.shard().Observe(c.cluster().Stats.ConnectMs, time.Duration(now-c.dialling.began))
 }
 

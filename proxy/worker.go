@@ -24,7 +24,7 @@ type Surroundings struct {
 	Log *zap.Logger
 
 	// Unmatched logs connections that never came to a filter chain.
-	Unmatched *accesslog.Logger
+	Unmatched atomic.Pointer[accesslog.Logger]
 
 	// IDs counts connections.
 	IDs atomic.Uint64

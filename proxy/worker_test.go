@@ -87,13 +87,14 @@ func newWorkbenchTo(t *testing.T, server netip.AddrPort, change func(*config.Lis
 	}
 	chains, err := NewChains(&cfg.Listeners[0], materials)
 	must(t, err)
-	homes, err := NewHomes(table, map[*listener.Listener]*Chains{table.Listeners()[0]: chains}, materials)
+	homes, err := NewHomes(table, map[string]*Chains{table.Listeners()[0].Config.Name: chains}, materials)
 	must(t, err)
 	limits := &listener.Limits{Sources: policy.NewSources(1000)}
 	limits.Sources.SetMax(1000)
 	around := &Surroundings{
-		Guard: intercept.NewGuard(hosts), Limits: limits, Resets: registry.Relay(), Inspections: registry.Inspection(), Log: zap.NewNop(), Unmatched: unmatched,
+		Guard: intercept.NewGuard(hosts), Limits: limits, Resets: registry.Relay(), Inspections: registry.Inspection(), Log: zap.NewNop(),
 	}
+	around.Unmatched.Store(unmatched)
 	w := &workbench{t: t, loop: loop, ln: table.Listeners()[0], chains: chains, limits: limits, homes: homes, registry: registry}
 	w.worker = NewWorker(0, loop, around)
 	loop.Shard.Grow(registry.Cells())

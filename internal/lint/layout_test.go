@@ -42,13 +42,15 @@ func layout() map[string][]string {
 		"admin": with(loops, "config"),
 
 		"internal/accesslog": {"config"},
+		"internal/watch":     {},
+		"internal/cgroup":    {},
 		"internal/handover":  {"internal/sock"},
 		"internal/eventloop": {"internal/sock"},
 		"internal/sock":      {},
 		"internal/stats":     {},
 
-		"internal/daemon": with(loops, "admin", "cluster", "cluster/dns", "healthcheck", "outlier", "config", "intercept", "listener", "listener/policy", "proxy"),
-		"cmd/sluice":      {"config", "config/native", "configs", "intercept/rules", "internal/daemon", "listener/explain"},
+		"internal/daemon": with(loops, "internal/watch", "admin", "cluster", "cluster/dns", "healthcheck", "outlier", "config", "intercept", "listener", "listener/policy", "proxy"),
+		"cmd/sluice":      {"config", "config/native", "configs", "intercept/rules", "internal/cgroup", "internal/daemon", "internal/sock", "listener/explain"},
 
 		// Measures sluice as a user sees it, as a program; of its inside the
 		// load generator uses only what makes event loops.
@@ -110,6 +112,7 @@ func fences() []fence {
 		{"github.com/prometheus", []string{"internal/stats"}, "counting must not cost what a metrics library costs"},
 		{"google.golang.org/protobuf", []string{"internal/stats", "healthcheck"}, "it comes with Prometheus's model, and reads one field of grpc.health.v1"},
 		{"golang.org/x/net", []string{"healthcheck"}, "HPACK is for gRPC health checks; the daemon's sockets are internal/sock's"},
+		{"github.com/fsnotify/fsnotify", []string{"internal/watch"}, "files are watched in one place"},
 		{"github.com/gaissmai/bart", []string{"listener"}, "longest-prefix tables belong to the filter chain index"},
 		{"github.com/miekg/dns", []string{"cluster/dns"}, "names become addresses in one place"},
 		{"github.com/cespare/xxhash", []string{"cluster/balance"}, "it is for rings and tables that agree with Envoy's"},
