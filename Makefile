@@ -12,10 +12,10 @@ export GOFLAGS := $(GOFLAGS) -buildvcs=false
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help build build-bench demo test lint bench bench-full bench-smoke bench-peers microbench pgo fuzz fuzz-smoke clean
+.PHONY: help build build-bench demo test lint bench bench-full bench-smoke bench-peers microbench pgo fuzz fuzz-smoke reproducible sbom vuln clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
 
 build: ## build bin/sluice, one static binary
 	CGO_ENABLED=0 go build -trimpath -o bin/sluice ./cmd/sluice
@@ -58,6 +58,16 @@ fuzz: ## run each fuzz target for FUZZTIME (10s)
 
 fuzz-smoke: ## run those of the parsers of first bytes and of the configuration for FUZZTIME (10s)
 	@scripts/fuzz $(FUZZTIME) listener/inspect config/native
+
+reproducible: ## build sluice twice, in different places; is it the same binary? 1 to 4 minutes
+	@scripts/reproducible
+
+sbom: build ## write what bin/sluice is made of to bin/sluice.cdx.json (CycloneDX)
+	@scripts/sbom bin/sluice >bin/sluice.cdx.json
+	@echo bin/sluice.cdx.json
+
+vuln: ## look for known vulnerabilities by govulncheck; needs vuln.go.dev, or GOVULNDB
+	@scripts/vuln
 
 clean: ## remove what was built
 	rm -rf bin

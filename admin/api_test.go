@@ -33,7 +33,8 @@ func TestGolden(t *testing.T) {
 }
 
 func TestAnswers(t *testing.T) {
-	base := start(t, New(newDaemon("127.0.0.1:0").options))
+	d := newDaemon("127.0.0.1:0")
+	base := start(t, New(d.options))
 	type answerCase struct {
 		method, path string
 		status       int
@@ -50,10 +51,14 @@ func TestAnswers(t *testing.T) {
 		{"GET", "/connections?limit=0", 400, "limit"},
 		{"GET", "/connections?limit=x", 400, "limit"},
 		{"GET", "/certs", 501, "not supported yet"},
-		{"POST", "/drain_listeners?graceful", 501, "not supported yet"},
-		{"POST", "/healthcheck/fail", 501, "not supported yet"},
-		{"POST", "/healthcheck/ok", 501, "not supported yet"},
-		{"POST", "/reload", 501, "not supported yet"},
+		{"POST", "/drain_listeners?graceful", 200, "OK\n"},
+		{"POST", "/healthcheck/fail", 200, "OK\n"},
+		{"GET", "/ready", 503, "DRAINING\n"},
+		{"POST", "/healthcheck/ok", 200, "OK\n"},
+		{"GET", "/ready", 200, "LIVE\n"},
+		{"POST", "/reload", 200, "reloaded\n"},
+		{"POST", "/reload", 400, "x.yml:1: listerners: unknown key\n"},
+		{"GET", "/config_dump", 200, `"details": "x.yml:1: listerners: unknown key"`},
 	} {
 		if got := ask(t, c.method, base+c.path); got.status != c.status || !strings.Contains(got.body, c.has) {
 			t.Errorf("%s %s: %d %q, want %d with %q", c.method, c.path, got.status, got.body, c.status, c.has)

@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// clusters is Envoy's ClustersHandler: circuit breakers, then each endpoint
+// clusters is Envoy's ClustersHandler: outliers, circuit breakers, then each endpoint
 // with what only it has. What concerns requests is left out: there are none.
 func (a *api) clusters(w http.ResponseWriter, r *http.Request) {
 	asJSON, ok := wantsJSON(w, r)
@@ -33,15 +33,15 @@ func (a *api) clusters(w http.ResponseWriter, r *http.Request) {
 func (c *ClusterInfo) write(b *strings.Builder) {
 	line := func(key string, value any) { fmt.Fprintf(b, "%s::%s::%v\n", c.Name, key, value) }
 	line("observability_name", c.Name)
-	line("default_priority::max_connections", c.MaxConnections)
-	line("default_priority::max_pending_requests", c.MaxPending)
-	line("added_via_api", c.AddedViaAPI)
 	if o := c.Outliers; o != nil {
 		line("outlier::success_rate_average", -1)
 		line("outlier::success_rate_ejection_threshold", -1)
 		line("outlier::local_origin_success_rate_average", o.Average)
 		line("outlier::local_origin_success_rate_ejection_threshold", o.Threshold)
 	}
+	line("default_priority::max_connections", c.MaxConnections)
+	line("default_priority::max_pending_requests", c.MaxPending)
+	line("added_via_api", c.AddedViaAPI)
 	for i := range c.Endpoints {
 		e := &c.Endpoints[i]
 		for _, field := range e.fields() {
@@ -141,13 +141,20 @@ func (e *EndpointInfo) json() jsonEndpoint {
 }
 
 // healthJSON is Envoy's admin.v3.HostHealthStatus: a field for each way of
-// being unhealthy.
+// being unhealthy, not all called as in the text.
 func (e *EndpointInfo) healthJSON() map[string]any {
 	status := map[string]any{"eds_health_status": "HEALTHY"}
 	for _, flag := range strings.FieldsFunc(e.HealthFlags, func(r rune) bool { return r == '/' }) {
 		switch flag {
 		case "failed_active_hc":
 			flag = "failed_active_health_check"
+		case "degraded_active_hc":
+			flag = "failed_active_degraded_check"
+		case "degraded_eds_health":
+			if status["eds_health_status"] == "HEALTHY" {
+				status["eds_health_status"] = "DEGRADED"
+			}
+			continue
 		case "failed_eds_health":
 			status["eds_health_status"] = "UNHEALTHY"
 			continue

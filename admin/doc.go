@@ -12,4 +12,5 @@
 // Paths and formats are Envoy's (https://www.envoyproxy.io/docs/envoy/latest/operations/admin).
 // Whoever can reach the admin API can stop the daemon, so it is meant for
 // loopback or a unix socket, and refuses what a web page could send to it.
+// Profiles (net/http/pprof) are there and on no other port.
 package admin

@@ -2,6 +2,7 @@ package admin
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"io"
 	"net/http"
@@ -23,7 +24,10 @@ type daemon struct {
 	state   State
 	asked   ConnectionQuery
 	quits   int
-	logs    *observer.ObservedLogs
+	reloads int
+
+	rejected *Rejected
+	logs     *observer.ObservedLogs
 }
 
 func newDaemon(address string) *daemon {
@@ -44,12 +48,20 @@ func newDaemon(address string) *daemon {
 		Clusters:    testClusters,
 		Connections: d.connections,
 		ConfigDump: func() ConfigDump {
-			return ConfigDump{Version: "7", LastUpdated: time.Date(2026, 7, 4, 11, 5, 9, 0, time.UTC), Config: testConfig()}
+			return ConfigDump{Version: "7", LastUpdated: time.Date(2026, 7, 4, 11, 5, 9, 0, time.UTC), Config: testConfig(), Rejected: d.rejected}
 		},
-		Stats:      http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { writeText(w, "server.live: 1\n") }),
-		Prometheus: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { writeText(w, "envoy_server_live 1\n") }),
-		Level:      zap.NewAtomicLevel(),
-		Quit:       func() { d.quits++ },
+		Reload: d.reload,
+		FailReadiness: func(fail bool) {
+			d.state = Live
+			if fail {
+				d.state = Draining
+			}
+		},
+		DrainListeners: func(Drain) {},
+		Stats:          http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { writeText(w, "server.live: 1\n") }),
+		Prometheus:     http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { writeText(w, "envoy_server_live 1\n") }),
+		Level:          zap.NewAtomicLevel(),
+		Quit:           func() { d.quits++ },
 	}
 	return d
 }
@@ -60,6 +72,7 @@ func testClusters() []ClusterInfo {
 		{Name: "outbound|9080||ratings", MaxConnections: 10, MaxPending: 1024, AddedViaAPI: true, Outliers: &OutlierInfo{Average: 93.75, Threshold: -1}, Endpoints: []EndpointInfo{
 			{Address: netip.MustParseAddrPort("10.4.1.12:9080"), CxActive: 1, CxConnectFail: 2, CxTotal: 3, Weight: 1, LocalOriginSuccessRate: -1},
 			{Address: netip.MustParseAddrPort("[fd00:4::12]:9080"), Hostname: "ratings.example", HealthFlags: "/failed_active_hc/failed_eds_health", Weight: 5, Priority: 1, Region: "us-west2", Zone: "a", LocalOriginSuccessRate: 87.5},
+			{Address: netip.MustParseAddrPort("10.4.1.13:9080"), HealthFlags: "/degraded_active_hc/degraded_eds_health", Weight: 1, LocalOriginSuccessRate: -1},
 		}},
 	}
 }
@@ -75,6 +88,16 @@ func (d *daemon) connections(query ConnectionQuery) []ConnectionInfo {
 		},
 		{ID: 43, Listener: "virtualInbound", DownstreamRemote: netip.MustParseAddrPort("10.4.0.9:1")},
 	}
+}
+
+// reload is accepted the first time.
+func (d *daemon) reload() (string, error) {
+	if d.reloads++; d.reloads == 1 {
+		return "reloaded", nil
+	}
+	err := errors.New("x.yml:1: listerners: unknown key")
+	d.rejected = &Rejected{At: time.Date(2026, 7, 4, 11, 6, 0, 0, time.UTC), Why: err.Error()}
+	return "", err
 }
 
 func testConfig() map[string]any {

@@ -25,6 +25,15 @@ type Options struct {
 	Prometheus http.Handler    // /stats/prometheus
 	Level      zap.AtomicLevel // of the daemon's log
 	Quit       func()          // begins to stop the daemon; returns at once
+
+	// Reload serves by the configuration as it is now, and says for people how
+	// that went; with an error nothing has changed.
+	Reload func() (report string, err error)
+	// FailReadiness makes the readiness port say no, or lets it say again what is
+	// the case.
+	FailReadiness func(fail bool)
+	// DrainListeners stops accepting; it returns at once.
+	DrainListeners func(Drain)
 }
 
 // State is Envoy's ServerInfo.State.
@@ -116,4 +125,18 @@ type ConfigDump struct {
 	Version     string // changes with each accepted configuration
 	LastUpdated time.Time
 	Config      any // as encoding/json shows it, under the names of the YAML; holds no secrets
+
+	Rejected *Rejected // nil: the last attempt to change it was accepted
+}
+
+// Rejected is a configuration that was not accepted.
+type Rejected struct {
+	At  time.Time
+	Why string
+}
+
+// Drain is how listeners are drained.
+type Drain struct {
+	Graceful    bool // after drain.min_time
+	InboundOnly bool // outbound listeners go on
 }

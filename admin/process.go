@@ -102,6 +102,40 @@ func levelName(level zapcore.Level) string {
 	return level.String()
 }
 
+// reload answers when it is done: 200, or 400 with every problem of the
+// configuration, one a line; then nothing has changed.
+func (a *api) reload(w http.ResponseWriter, r *http.Request) {
+	a.Log.Info("asked to reload by the admin API", zap.String("client", r.RemoteAddr))
+	report, err := a.Reload()
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusBadRequest)
+		return
+	}
+	writeText(w, report+"\n")
+}
+
+// failReadiness and passReadiness are Envoy's handlerHealthcheckFail and
+// handlerHealthcheckOk.
+func (a *api) failReadiness(w http.ResponseWriter, r *http.Request) {
+	a.Log.Info("readiness is to fail, asked by the admin API", zap.String("client", r.RemoteAddr))
+	a.FailReadiness(true)
+	writeText(w, "OK\n")
+}
+
+func (a *api) passReadiness(w http.ResponseWriter, r *http.Request) {
+	a.Log.Info("readiness is to tell the truth again, asked by the admin API", zap.String("client", r.RemoteAddr))
+	a.FailReadiness(false)
+	writeText(w, "OK\n")
+}
+
+// drainListeners is Envoy's handlerDrainListeners.
+func (a *api) drainListeners(w http.ResponseWriter, r *http.Request) {
+	a.Log.Info("asked to drain listeners by the admin API", zap.String("client", r.RemoteAddr))
+	query := r.URL.Query()
+	a.DrainListeners(Drain{Graceful: query.Has("graceful"), InboundOnly: query.Has("inboundonly")})
+	writeText(w, "OK\n")
+}
+
 // quit answers first: afterwards nobody may be there to do it.
 func (a *api) quit(w http.ResponseWriter, r *http.Request) {
 	a.Log.Info("asked to stop by the admin API", zap.String("client", r.RemoteAddr))

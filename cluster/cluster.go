@@ -65,11 +65,15 @@ type Cluster struct {
 	crossed atomic.Bool // an outlier wants to be settled
 	noted   atomic.Bool // waits for its keeper
 	keeper  *Keeper     // nil before Keep
+	cancel  func()      // ends Keep; under mu
+
+	discovery *discovery // nil without names
 
 	mu       sync.Mutex
 	options  balance.Options
 	known    map[string]*member
 	byID     map[int32]*member
+	gone     map[string]*counts // of members that left and have open connections
 	members  []*member
 	lastID   int32
 	ramping  bool      // an endpoint's weight grows with time
@@ -103,6 +107,7 @@ func New(cfg *config.Cluster, st stats.Cluster) (*Cluster, error) {
 		maxPerEndpoint: math.MaxInt64,
 		options:        balance.OptionsOf(cfg),
 		byID:           make(map[int32]*member),
+		gone:           make(map[string]*counts),
 	}
 	if n := cfg.CircuitBreakers.MaxConnectionsPerEndpoint; n > 0 {
 		c.maxPerEndpoint = int64(n)
@@ -115,16 +120,26 @@ func New(cfg *config.Cluster, st stats.Cluster) (*Cluster, error) {
 	if cfg.OutlierDetection != nil {
 		c.watchOutliers(cfg.OutlierDetection)
 	}
+	if cfg.Type == config.ClusterStrictDNS || cfg.Type == config.ClusterLogicalDNS {
+		c.discovery = &discovery{list: c.literal()}
+	}
 	c.setMembers(c.literal(), time.Now())
 	return c, nil
 }
 
 // literal is the endpoints whose addresses the configuration has.
 func (c *Cluster) literal() []found {
+	places := make(map[config.Locality]int32)
+	for i, l := range c.options.Localities {
+		places[l] = int32(i)
+	}
 	list := make([]found, len(c.cfg.Endpoints))
 	for i := range list {
 		spec := &c.cfg.Endpoints[i]
-		list[i].spec = spec
+		list[i].spec, list[i].place = spec, -1
+		if place, ok := places[spec.Locality]; ok {
+			list[i].place = place
+		}
 		if spec.Address.Name == "" {
 			list[i].addresses = []netip.AddrPort{netip.AddrPortFrom(spec.Address.Addr().Unmap(), spec.Address.Port())}
 		}

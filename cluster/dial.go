@@ -10,7 +10,7 @@ import (
 
 // Origin is what Dial must know of the connection that it dials for.
 type Origin struct {
-	Client netip.Addr // whose address transparent_source dials from
+	Client netip.Addr // whose address transparent_source dials from; the invalid Addr: this host's own, for checks
 	OnHost bool       // the endpoint is an address of this host
 	Knock  bool       // nothing will be sent: see sock.DialOptions.DelayAck
 
@@ -26,12 +26,13 @@ type Origin struct {
 // that nothing was sent; Blame says whose fault.
 func (c *Cluster) Dial(ep Endpoint, origin Origin) (fd int, err error) {
 	remote := ep.Address.Addr()
-	o := sock.DialOptions{Keepalive: c.keepalive.Spread(), Transparent: c.transparent, Mark: c.mark, DelayAck: origin.Knock}
+	transparent := c.transparent && origin.Client.IsValid()
+	o := sock.DialOptions{Keepalive: c.keepalive.Spread(), Transparent: transparent, Mark: c.mark, DelayAck: origin.Knock}
 	if !origin.OnHost && !remote.IsLoopback() {
 		o.UserTimeout = c.userTimeout
 	}
 	source := c.source.of(remote)
-	if c.transparent {
+	if transparent {
 		source, o.Claim = origin.Client.Unmap(), origin.Claim
 		if source.Is4() != remote.Is4() {
 			return -1, fmt.Errorf("cluster %q: dial %s from %s: %w", c.Name, ep.Address, source, ErrSourceFamily)

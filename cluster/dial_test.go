@@ -359,3 +359,24 @@ func TestDialAllocatesNothing(t *testing.T) {
 		}
 	})
 }
+
+// A check has no client, and is made all the same.
+func TestCheckUnderTransparentSource(t *testing.T) {
+	l, err := net.Listen("tcp4", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	c := with(t, func(cfg *config.Cluster) {
+		originalDst(cfg)
+		cfg.TransparentSource = true
+	})
+	fd, err := c.DialCheck(l.Addr().(*net.TCPAddr).AddrPort())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer sock.Close(fd)
+	if errno := finish(t, fd); errno != 0 {
+		t.Errorf("connect: %v", errno)
+	}
+}

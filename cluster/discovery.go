@@ -18,11 +18,15 @@ const warmPoll = 10 * time.Millisecond
 type discovery struct {
 	mu   sync.Mutex
 	list []found
+	news bool // the cluster does not have it yet
 }
 
 // resolve begins to watch the names of c.
 func (k *Keeper) resolve(ctx context.Context, c *Cluster, running *sync.WaitGroup) error {
-	d := &discovery{list: c.literal()}
+	d := c.discovery
+	if d == nil {
+		return nil
+	}
 	for i := range d.list {
 		name := d.list[i].spec.Address.Name
 		if name == "" {
@@ -58,7 +62,9 @@ func (k *Keeper) resolver(servers []netip.AddrPort) (*dns.Resolver, error) {
 	return r, err
 }
 
-// answered makes endpoints of what the i-th name stands for now.
+// answered takes in what the i-th name stands for. Its endpoints are made by the
+// keeper, for all names at once: with thousands of them, each answer would cost
+// as much as all.
 func (d *discovery) answered(c *Cluster, i int, a dns.Answer) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -71,11 +77,28 @@ func (d *discovery) answered(c *Cluster, i int, a dns.Answer) {
 		addresses = inTurn(netip.AddrPortFrom(a.First, port), addresses)
 	}
 	d.list[i].addresses = addresses
-	c.setMembers(d.list, time.Now())
+	d.news = true
+	c.note()
+}
+
+// discover gives the cluster what DNS has said since the last time, if anything.
+func (c *Cluster) discover(now time.Time) (news bool) {
+	d := c.discovery
+	if d == nil {
+		return false
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if !d.news {
+		return false
+	}
+	d.news = false
+	c.setMembers(d.list, now)
+	return true
 }
 
 // Warm returns when each name was looked up once, with or without success, and
-// each endpoint was checked once, or when ctx ends.
+// each endpoint was checked once, and connections go by that; or when ctx ends.
 func (c *Cluster) Warm(ctx context.Context) {
 	for _, w := range c.watches {
 		select {
@@ -83,6 +106,10 @@ func (c *Cluster) Warm(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		}
+	}
+	c.discover(time.Now())
+	if _, checked := c.Checks(); !checked {
+		return
 	}
 	look := time.NewTicker(warmPoll)
 	defer look.Stop()
@@ -93,6 +120,7 @@ func (c *Cluster) Warm(ctx context.Context) {
 			return
 		}
 	}
+	c.renew(time.Now()) // the keeper may rest
 }
 
 // pendingChecks says whether an endpoint waits for its first check.

@@ -33,9 +33,10 @@ type sentence struct {
 }
 
 // condemn does with the open connections of m what the configuration wants. It
-// needs the lock.
+// needs the lock, and comes after note: also connections that loops make by the
+// old view are meant, so the sentence waits for the new one.
 func (c *Cluster) condemn(m *member, doom Doom, what config.OpenConnections) {
-	if what == config.KeepConnections || c.keeper == nil || m.active.Load() == 0 {
+	if what == config.KeepConnections || c.keeper == nil {
 		return
 	}
 	s := sentence{doom: doom}
@@ -45,30 +46,40 @@ func (c *Cluster) condemn(m *member, doom Doom, what config.OpenConnections) {
 	c.keeper.condemn(m, s)
 }
 
-// execute has the connections closed whose time is over, and tells when the
-// next ones are due. Connections that are made later, in panic, are not meant.
-func (k *Keeper) execute(now time.Time) (next time.Time, any bool) {
-	var doomed []*member
-	k.mu.Lock()
+// verdict is a sentence whose time has come.
+type verdict struct {
+	member *member
+	doom   Doom
+}
+
+// due takes out the sentences whose time has come, and tells when the next one
+// comes. It needs the lock.
+func (k *Keeper) due(now time.Time) (list []verdict, next time.Time, more bool) {
 	for m, s := range k.sentences {
-		switch {
-		case s.at.After(now):
-			if !any || s.at.Before(next) {
-				next, any = s.at, true
-			}
-			continue
-		case s.doom == EndpointRemoved || m.health()&unavailable != 0:
-			m.doom.Store(uint32(s.doom))
+		if !s.at.After(now) {
+			list = append(list, verdict{m, s.doom})
+			delete(k.sentences, m)
+		} else if !more || s.at.Before(next) {
+			next, more = s.at, true
+		}
+	}
+	return list, next, more
+}
+
+// execute has the connections of members closed that are still what they were
+// condemned for. Connections that are made later, in panic, are not meant.
+func (k *Keeper) execute(list []verdict) {
+	var doomed []*member
+	for _, v := range list {
+		if m := v.member; m.active.Load() > 0 && (v.doom == EndpointRemoved || m.health()&unavailable != 0) {
+			m.doom.Store(uint32(v.doom))
 			doomed = append(doomed, m)
 		}
-		delete(k.sentences, m)
 	}
-	k.mu.Unlock()
 	if len(doomed) > 0 && k.options.Doomed != nil {
 		k.options.Doomed()
 	}
 	for _, m := range doomed {
 		m.doom.Store(uint32(Spared))
 	}
-	return next, any
 }

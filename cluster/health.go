@@ -14,6 +14,7 @@ func (c *Cluster) noteHealth(m *member, f flag, on bool) {
 	if !m.set(f, on) {
 		return
 	}
+	c.note()
 	available := m.health()&unavailable == 0
 	switch {
 	case was&unavailable == 0 && !available:
@@ -21,7 +22,6 @@ func (c *Cluster) noteHealth(m *member, f flag, on bool) {
 	case was&unavailable != 0 && available:
 		m.since = time.Now()
 	}
-	c.note()
 }
 
 // note has the keeper make a new view soon. Any thread.
@@ -62,7 +62,8 @@ func (c *Cluster) check(checker *healthcheck.Checker, skipped func(*Cluster, err
 }
 
 // DialCheck begins a health check's connection as Dial does for traffic: same
-// source, same mark. The caller owns fd.
+// source, same mark. Under transparent_source there is no client whose address
+// it could have, and it goes out from this host's own. The caller owns fd.
 func (c *Cluster) DialCheck(address netip.AddrPort) (fd int, err error) {
 	return c.Dial(Endpoint{Address: address}, Origin{})
 }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/sluiceproxy/sluice/cluster/dns"
+	"github.com/sluiceproxy/sluice/config"
 	"github.com/sluiceproxy/sluice/healthcheck"
 	"github.com/sluiceproxy/sluice/outlier"
 )
@@ -15,6 +16,10 @@ const (
 	// restShare bounds what making views may cost: after each round the keeper
 	// rests so many times as long as the round took.
 	restShare = 24
+
+	// longestRest bounds that where a round is long, for large hash tables or
+	// because many connections are closed: news must not wait for long.
+	longestRest = 500 * time.Millisecond
 
 	// rampSteps is how many steps slow start has.
 	rampSteps = 50
@@ -57,16 +62,18 @@ func NewKeeper(o KeeperOptions) *Keeper {
 }
 
 // Keep begins to resolve c's names and to check its endpoints, and to make new
-// views as those change, until ctx ends. An error says that the resolver cannot
-// be made. c must not be kept already.
+// views as those change, until Forget or ctx ends. An error says that the
+// resolver cannot be made. c must not be kept already.
 func (k *Keeper) Keep(ctx context.Context, c *Cluster, running *sync.WaitGroup) error {
+	ctx, cancel := context.WithCancel(ctx)
 	c.mu.Lock()
-	c.keeper = k
+	c.keeper, c.cancel = k, cancel
 	c.mu.Unlock()
-	c.check(k.options.Checker, k.options.Skipped)
 	if err := k.resolve(ctx, c, running); err != nil {
+		cancel()
 		return err
 	}
+	c.check(k.options.Checker, k.options.Skipped)
 	k.mu.Lock()
 	if c.detector != nil || c.cfg.SlowStart.Window > 0 {
 		k.timed = append(k.timed, c)
@@ -74,6 +81,41 @@ func (k *Keeper) Keep(ctx context.Context, c *Cluster, running *sync.WaitGroup) 
 	k.mu.Unlock()
 	k.note(c)
 	return nil
+}
+
+// Forget ends what Keep began, because a reload has left c out. Its connections
+// go on.
+func (k *Keeper) Forget(c *Cluster) {
+	c.mu.Lock()
+	cancel, checks := c.cancel, c.checks
+	c.mu.Unlock()
+	if cancel != nil {
+		cancel()
+	}
+	if checks != nil {
+		checks.Close()
+	}
+	k.mu.Lock()
+	k.timed = slices.DeleteFunc(k.timed, func(other *Cluster) bool { return other == c })
+	k.mu.Unlock()
+}
+
+// Replace is Forget for a cluster that another one of the same name takes the place
+// of. Endpoints that the other one's configuration has not are removed, as DNS
+// removes them: see on_endpoint_removed.
+func (k *Keeper) Replace(c, by *Cluster) {
+	k.Forget(c)
+	stays := make(map[config.HostPort]bool)
+	for i := range by.cfg.Endpoints {
+		stays[by.cfg.Endpoints[i].Address] = true
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, m := range c.members {
+		if !stays[m.spec.Address] {
+			c.condemn(m, EndpointRemoved, by.cfg.OnEndpointRemoved)
+		}
+	}
 }
 
 func (k *Keeper) rouse() {
@@ -112,7 +154,7 @@ func (k *Keeper) Run(ctx context.Context) {
 		began := time.Now()
 		next := k.round(began)
 		// Changes gather meanwhile, so that many of them cost one view.
-		timer.Reset(restShare * time.Since(began))
+		timer.Reset(rest(time.Since(began)))
 		select {
 		case <-ctx.Done():
 			return
@@ -122,12 +164,16 @@ func (k *Keeper) Run(ctx context.Context) {
 	}
 }
 
+// rest is how long the keeper rests after a round.
+func rest(round time.Duration) time.Duration { return min(restShare*round, longestRest) }
+
 // round does what there is to do, and says when it wants to be called again at
 // the latest.
 func (k *Keeper) round(now time.Time) (next time.Time) {
 	k.mu.Lock()
 	noted, timed := k.noted, slices.Clone(k.timed)
 	k.noted = nil
+	due, later, more := k.due(now)
 	k.mu.Unlock()
 	for _, c := range noted {
 		c.renew(now)
@@ -138,18 +184,23 @@ func (k *Keeper) round(now time.Time) (next time.Time) {
 			next = at
 		}
 	}
-	if at, any := k.execute(now); any && at.Before(next) {
-		next = at
+	k.execute(due)
+	if more && later.Before(next) {
+		next = later
 	}
 	return next
 }
 
-// renew makes a view of what was noted.
+// renew makes a view of what was noted. What comes to be known from here on is
+// noted anew: it may be too late for this view, and Settle for this outlier.
 func (c *Cluster) renew(now time.Time) {
+	c.noted.Store(false) // before all that is looked at: what changes after that is noted anew
 	if c.crossed.Swap(false) {
 		c.detector.Settle(now)
 	}
-	c.noted.Store(false)
+	if c.discover(now) {
+		return // that has made a view
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.refresh(now)

@@ -15,7 +15,7 @@ import (
 )
 
 // kept makes a cluster that a running keeper keeps until the test ends.
-func kept(t *testing.T, o KeeperOptions, change func(*config.Cluster)) *Cluster {
+func kept(t testing.TB, o KeeperOptions, change func(*config.Cluster)) *Cluster {
 	t.Helper()
 	c := with(t, change)
 	if len(c.cfg.HealthChecks) > 0 {
@@ -39,7 +39,7 @@ func kept(t *testing.T, o KeeperOptions, change func(*config.Cluster)) *Cluster 
 }
 
 // eventually waits for something that another goroutine does.
-func eventually(t *testing.T, what string, holds func() bool) {
+func eventually(t testing.TB, what string, holds func() bool) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
@@ -183,7 +183,7 @@ func TestMembersStay(t *testing.T) {
 			c.Admit(stays)
 			c.Admit(goes)
 			c.setMembers(c.literal()[:1], time.Now())
-			c.keeper.execute(time.Now())
+			c.keeper.round(time.Now())
 			if e := c.Endpoints(); len(e) != 1 || e[0].TotalConnections != 1 {
 				t.Errorf("endpoints %+v", e)
 			}
@@ -217,17 +217,154 @@ func TestDrainSparesWhoRecovers(t *testing.T) {
 		c.noteHealth(ep.member, failedActiveCheck, failed)
 	}
 	turn(true)
-	if next, any := c.keeper.execute(time.Now()); !any || doom != Spared || time.Until(next) < 50*time.Second {
+	next := c.keeper.round(time.Now())
+	if left := time.Until(next); doom != Spared || left < 50*time.Second || left > time.Minute {
 		t.Errorf("doom %d before its time, next %v", doom, next)
 	}
 	turn(false)
-	c.keeper.execute(time.Now().Add(time.Hour))
+	c.keeper.round(time.Now().Add(time.Hour))
 	if doom != Spared {
 		t.Error("closed although it is well")
 	}
 	turn(true)
-	c.keeper.execute(time.Now().Add(time.Hour))
+	c.keeper.round(time.Now().Add(time.Hour))
 	if doom != EndpointUnhealthy {
 		t.Error("not closed although its time is over")
+	}
+}
+
+// What crosses a threshold while an earlier crossing is being settled is settled
+// in the next round, and not at the next sweep.
+func TestCrossingWhileSettling(t *testing.T) {
+	c := with(t, func(cfg *config.Cluster) {
+		twoEndpoints(cfg)
+		o := config.DefaultOutlierDetection()
+		o.Interval, o.MaxEjectionPercent = time.Hour, 100
+		cfg.OutlierDetection = &o
+	})
+	fail := func(ep Endpoint) {
+		for range 5 {
+			c.ConnectFailed(ep, Refused)
+		}
+	}
+	first, second := endpointAt(t, c, "10.0.0.1:80"), endpointAt(t, c, "10.0.0.2:80")
+	var once sync.Once
+	c.keeper = NewKeeper(KeeperOptions{Ejection: func(outlier.Event) { once.Do(func() { fail(second) }) }})
+	fail(first)
+	for range 2 {
+		c.keeper.round(time.Now())
+	}
+	if counts, _ := c.Ejections(); counts.EnforcedTotal != 2 {
+		t.Errorf("%d endpoints are ejected, want 2", counts.EnforcedTotal)
+	}
+}
+
+// News wait for the end of the rest, which must not be long.
+func TestRest(t *testing.T) {
+	for round, want := range map[time.Duration]time.Duration{
+		0: 0, time.Millisecond: 24 * time.Millisecond, time.Second: longestRest,
+	} {
+		if got := rest(round); got != want {
+			t.Errorf("%v after a round of %v, want %v", got, round, want)
+		}
+	}
+}
+
+// An endpoint that leaves and returns still has the connections from before.
+func TestReturn(t *testing.T) {
+	c := with(t, func(cfg *config.Cluster) {
+		twoEndpoints(cfg)
+		cfg.CircuitBreakers.MaxConnectionsPerEndpoint = 1
+	})
+	before := endpointAt(t, c, "10.0.0.2:80")
+	c.Admit(before)
+	c.setMembers(c.literal()[:1], time.Now())
+	c.setMembers(c.literal(), time.Now())
+	again := endpointAt(t, c, "10.0.0.2:80")
+	if got := c.Admit(again); got != EndpointFull {
+		t.Errorf("a second connection is admitted (%v)", got)
+	}
+	c.Release(before, Established)
+	if got := c.Admit(again); got != Admitted {
+		t.Errorf("the place that is free again is not: %v", got)
+	}
+	c.setMembers(nil, time.Now())
+	c.Release(again, Established)
+	c.setMembers(nil, time.Now())
+	if len(c.gone) != 0 || len(c.byID) != 0 || len(c.known) != 0 {
+		t.Errorf("%d, %d and %d are kept of endpoints that are gone", len(c.gone), len(c.byID), len(c.known))
+	}
+}
+
+// A connection that a loop makes by the old view, after the endpoint has turned
+// unhealthy, is closed with the others; and the loops have the new view by then.
+func TestCloseMeansTheOldView(t *testing.T) {
+	c := with(t, func(cfg *config.Cluster) {
+		twoEndpoints(cfg)
+		cfg.OnEndpointUnhealthy = config.CloseConnections
+	})
+	var ep Endpoint
+	var doom Doom
+	c.keeper = NewKeeper(KeeperOptions{Doomed: func() {
+		doom = ep.Doom()
+		if n := shares(c, 10)[ep.Address]; n > 0 {
+			t.Errorf("%d of 10 connections still go there", n)
+		}
+	}})
+	ep = endpointAt(t, c, "10.0.0.1:80")
+	c.mu.Lock()
+	c.noteHealth(ep.member, failedActiveCheck, true)
+	c.mu.Unlock()
+	c.Admit(ep)
+	c.keeper.round(time.Now())
+	if doom != EndpointUnhealthy {
+		t.Error("the connection stays")
+	}
+}
+
+// Endpoints that a later configuration has not are removed, whoever resolves or
+// lists them.
+func TestReplace(t *testing.T) {
+	old := with(t, twoEndpoints)
+	by := with(t, func(cfg *config.Cluster) {
+		twoEndpoints(cfg)
+		cfg.Endpoints = cfg.Endpoints[:1]
+		cfg.OnEndpointRemoved = config.CloseConnections
+	})
+	var stays, goes Endpoint
+	var dooms [2]Doom
+	k := NewKeeper(KeeperOptions{Doomed: func() { dooms = [2]Doom{stays.Doom(), goes.Doom()} }})
+	old.keeper, by.keeper = k, k
+	stays, goes = endpointAt(t, old, "10.0.0.1:80"), endpointAt(t, old, "10.0.0.2:80")
+	old.Admit(stays)
+	old.Admit(goes)
+	k.Replace(old, by)
+	k.round(time.Now())
+	if want := [2]Doom{Spared, EndpointRemoved}; dooms != want {
+		t.Errorf("dooms %v, want %v", dooms, want)
+	}
+}
+
+// A cluster that cannot be kept is not checked either: nobody would end it.
+func TestFailedKeepLeavesNothing(t *testing.T) {
+	checker, err := healthcheck.New(healthcheck.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer checker.Close()
+	c := with(t, func(cfg *config.Cluster) {
+		twoEndpoints(cfg)
+		tcpCheck(cfg)
+		cfg.Type = config.ClusterStrictDNS
+		cfg.Endpoints[0].Address = config.Host("app.example", 80)
+		cfg.DNS.Resolvers = []netip.AddrPort{{}}
+	})
+	var running sync.WaitGroup
+	if err := NewKeeper(KeeperOptions{Checker: checker}).Keep(t.Context(), c, &running); err == nil {
+		t.Fatal("no error")
+	}
+	running.Wait()
+	if _, checked := c.Checks(); checked {
+		t.Error("its endpoints are checked")
 	}
 }

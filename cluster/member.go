@@ -18,12 +18,21 @@ type member struct {
 	monitor *outlier.Monitor // nil without outlier detection
 
 	// Under the cluster's lock.
-	spec      config.Endpoint  // what the configuration says of it
-	addresses []netip.AddrPort // where it is; more than one only with logical_dns
-	since     time.Time        // when it became available, for slow start
+	spec      *config.Endpoint  // what the configuration says of it
+	place     int32             // of its locality, for balance.Member
+	addresses []netip.AddrPort  // where it is; more than one only with logical_dns
+	others    *[]netip.AddrPort // addresses, if there are several
+	since     time.Time         // when it became available, for slow start
 
-	flags    atomic.Uint32 // of the type flag; changed under the cluster's lock
-	doom     atomic.Uint32 // a Doom
+	flags atomic.Uint32 // of the type flag; changed under the cluster's lock
+	doom  atomic.Uint32 // a Doom
+
+	*counts
+}
+
+// counts are those of an endpoint's connections. They outlive the member while
+// connections are open: an endpoint that comes back still serves those.
+type counts struct {
 	active   atomic.Int64
 	total    atomic.Uint64
 	failures atomic.Uint64
@@ -72,9 +81,13 @@ func (m *member) set(f flag, on bool) bool {
 
 // describe takes over what the configuration says, and where DNS says that it
 // is. It needs the cluster's lock.
-func (m *member) describe(spec *config.Endpoint, addresses []netip.AddrPort) {
-	m.spec, m.addresses = *spec, addresses
-	status := spec.HealthStatus
+func (m *member) describe(f *found, addresses []netip.AddrPort) {
+	m.spec, m.place, m.addresses, m.others = f.spec, f.place, addresses, nil
+	if len(addresses) > 1 {
+		several := addresses
+		m.others = &several
+	}
+	status := f.spec.HealthStatus
 	m.set(failedStatus, status == config.HealthUnhealthy || status == config.HealthDraining || status == config.HealthTimeout)
 	m.set(degradedStatus, status == config.HealthDegraded)
 }

@@ -40,10 +40,9 @@ func (c *Cluster) Pick(q *Query) (Choice, bool) {
 		return Choice{Panic: choice.Panic}, false
 	}
 	s := &v.seats[choice.Index]
-	ep := Endpoint{Address: s.addresses[0], member: s.member, spec: &s.spec}
-	if len(s.addresses) > 1 {
-		ep.others = &s.addresses
-	}
+	// Nothing of the view itself: a connection would keep all of it as long as it
+	// lives, and views are many.
+	ep := Endpoint{Address: s.addresses[0], member: s.member, spec: s.spec, others: s.others}
 	return Choice{ep, choice.Panic}, true
 }
 

@@ -20,8 +20,9 @@ type view struct {
 // seat is an endpoint in a view.
 type seat struct {
 	member    *member
-	spec      config.Endpoint
-	addresses []netip.AddrPort // never none
+	spec      *config.Endpoint
+	addresses []netip.AddrPort  // never none
+	others    *[]netip.AddrPort // addresses, if there are several; apart, because connections hold on to it
 }
 
 // refresh makes a view of what is known now. It needs the lock.
@@ -30,7 +31,7 @@ func (c *Cluster) refresh(now time.Time) {
 	list := make([]balance.Member, len(c.members))
 	c.ramping = false
 	for i, m := range c.members {
-		v.seats[i] = seat{member: m, spec: m.spec, addresses: m.addresses}
+		v.seats[i] = seat{member: m, spec: m.spec, addresses: m.addresses, others: m.others}
 		list[i] = balance.Member{
 			ID:             m.id,
 			Key:            m.key,
@@ -38,7 +39,7 @@ func (c *Cluster) refresh(now time.Time) {
 			Ramp:           c.ramp(m, now),
 			Priority:       m.spec.Priority,
 			Health:         healthOf(m.health()),
-			Locality:       c.options.Place(m.spec.Locality),
+			Locality:       m.place,
 			LocalityWeight: m.spec.LocalityWeight,
 			Active:         &m.active,
 		}

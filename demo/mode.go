@@ -25,10 +25,10 @@ func (m mode) check() error {
 func (m mode) flagValue() string { return strings.ToUpper(string(m)) }
 
 // capabilities are what the sidecar needs in this mode, by their setpriv(1)
-// names: none to be redirected to, two for IP_TRANSPARENT and SO_MARK.
+// names: none to be redirected to, one for IP_TRANSPARENT and SO_MARK.
 func (m mode) capabilities() []string {
 	if m == tproxy {
-		return []string{"net_admin", "net_raw"}
+		return []string{"net_raw"}
 	}
 	return nil
 }

@@ -14,16 +14,17 @@ type Group struct {
 	counts  counters
 
 	// For the checker's thread only.
-	targets map[int32]*target
-	skips   bool // the last check was skipped
-	closed  bool
+	targets  map[int32]*target
+	skipping int // sessions whose last check was skipped
+	closed   bool
 
 	mu       sync.Mutex
 	verdicts map[int32]Verdict
 }
 
-// Set replaces the endpoints. One whose ID, address and host are as they were
-// keeps its state and its schedule; a new one is Pending and checked soon; the
+// Set replaces the endpoints. One whose ID and host are as they were keeps its
+// state and its schedule, also when its address is another one: names move from
+// address to address (logical_dns). A new one is Pending and checked soon; the
 // checks of one that is gone end, and their sockets are closed. It takes effect
 // in a moment. With an ID that occurs twice the last one counts.
 func (g *Group) Set(targets []Target) {
@@ -39,10 +40,14 @@ func (g *Group) set(list []Target) {
 	for _, t := range list {
 		wanted[t.ID] = t
 	}
+	var moved []*target
 	g.mu.Lock()
 	for id, old := range g.targets {
-		if wanted[id] != old.Target {
+		switch now, there := wanted[id]; {
+		case !there || now.Host != old.Host:
 			g.remove(old)
+		case now != old.Target:
+			moved = append(moved, old)
 		}
 	}
 	var added []*target
@@ -54,6 +59,9 @@ func (g *Group) set(list []Target) {
 		}
 	}
 	g.mu.Unlock()
+	for _, t := range moved {
+		t.move(wanted[t.ID].Address)
+	}
 	for i, t := range added {
 		t.begin(i, len(added))
 	}
@@ -110,13 +118,4 @@ func (g *Group) publish(t *target, news bool) {
 	if news && g.options.Changed != nil {
 		g.options.Changed(t.ID, t.verdict.State, t.verdict.Reason)
 	}
-}
-
-// skipped counts a check that this host could not make.
-func (g *Group) skipped(err error) {
-	g.counts.skipped.Add(1)
-	if !g.skips && g.options.Skipped != nil {
-		g.options.Skipped(err)
-	}
-	g.skips = true
 }

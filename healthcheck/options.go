@@ -54,7 +54,7 @@ type GroupOptions struct {
 	Passed func(id int32)
 
 	// Skipped hears of a fault of this host that keeps checks from running, once
-	// until a check runs again.
+	// until all run again.
 	Skipped func(err error)
 }
 

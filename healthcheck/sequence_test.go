@@ -149,6 +149,31 @@ func TestFaultOfThisHost(t *testing.T) {
 	}
 }
 
+// One endpoint that this host cannot check beside one that it can is told once.
+func TestSkippedBesideOthers(t *testing.T) {
+	r := newRig(t)
+	address := serve(t, drain)
+	without := netip.MustParseAddrPort("[::1]:9")
+	r.options.Dial = func(a netip.AddrPort) (int, error) {
+		if a == without {
+			return -1, sock.EADDRNOTAVAIL
+		}
+		return dial(a)
+	}
+	r.group = r.checker.NewGroup("ratings", []config.HealthCheck{fast(config.HealthCheckTCP)}, r.options)
+	r.group.Set([]Target{{ID: 1, Address: address}, {ID: 2, Address: without}})
+	r.expect(Healthy)
+	eventually(t, "many checks of both", func() bool { c := r.group.Counts(); return c.Skipped >= 5 && c.Success >= 5 })
+	if len(r.skips) != 1 {
+		t.Errorf("told %d times, want once", len(r.skips))
+	}
+	r.group.Set([]Target{{ID: 1, Address: address}})
+	eventually(t, "nothing is skipped", func() (none bool) {
+		r.checker.loop.Do(func() { none = r.group.skipping == 0 })
+		return none
+	})
+}
+
 // A target that goes takes its sockets with it; one that stays keeps its state
 // and its connection.
 func TestSet(t *testing.T) {
@@ -179,12 +204,43 @@ func TestSet(t *testing.T) {
 		t.Errorf("%s, %d connections, %d changes", got, connections.Load(), len(r.changes))
 	}
 	r.group.Set([]Target{{ID: 1, Address: closedPort(t)}})
-	r.expect(Unhealthy) // another address is another endpoint
+	r.expect(Unhealthy)
 	r.group.Close()
 	eventually(t, "the end of the group", func() bool { return r.group.Verdict(1).State == Unknown })
 	if c := r.group.Counts(); c.Healthy != 0 {
 		t.Errorf("%+v", c)
 	}
+}
+
+// An endpoint that moves keeps what is known of it: its thresholds count, and the
+// event log has no second first check.
+func TestMove(t *testing.T) {
+	r := newRig(t)
+	var answer atomic.Value
+	var connections, requests atomic.Int64
+	answer.Store(good)
+	r.watch(status(t, &answer, &connections, &requests), fast(config.HealthCheckHTTP))
+	r.expect(Healthy)
+	r.group.Set([]Target{{ID: 1, Address: closedPort(t)}})
+	r.expect(Unhealthy)
+	if c := r.group.Counts(); c.Failure < 3 {
+		t.Errorf("unhealthy after %d failures, want 3", c.Failure)
+	}
+	r.group.Set([]Target{{ID: 1, Address: status(t, &answer, &connections, &requests)}})
+	r.expect(Healthy)
+	if got := r.heard(); !slices.Equal(got, []EventType{EventAdd, EventEject, EventAdd}) {
+		t.Errorf("events %v", got)
+	}
+}
+
+// A check that runs when its endpoint moves is made at the new address.
+func TestMoveDuringACheck(t *testing.T) {
+	r := newRig(t)
+	begun := make(chan struct{}, 10)
+	r.watch(serve(t, func(conn *served) { readRequest(conn); begun <- struct{}{}; drain(conn) }), slow(config.HealthCheckHTTP))
+	receive(t, "a check", begun)
+	r.group.Set([]Target{{ID: 1, Address: serve(t, says(good))}})
+	r.expect(Healthy)
 }
 
 // Without traffic the second check comes after no_traffic_interval, by the

@@ -32,6 +32,7 @@ type session struct {
 	reused bool // the check runs on a connection of an earlier one
 	heard  bool // bytes have come for this check
 	shut   bool // FIN is sent
+	skips  bool // the last check was skipped
 	fd     int  // -1 = none
 	watch  eventloop.Watch
 
@@ -107,6 +108,16 @@ func (s *session) run() {
 	s.connect()
 }
 
+// move leaves the connection to an address that no longer counts. A check that
+// runs begins anew, within the same timeout.
+func (s *session) move() {
+	s.drop()
+	if s.stage != resting {
+		s.reused, s.heard = false, false
+		s.connect()
+	}
+}
+
 // conclude counts a result, plans the next check and tells others.
 func (s *session) conclude(r result) {
 	if s.reused && !s.heard && r.failure == Network || s.reused && r.again {
@@ -116,7 +127,7 @@ func (s *session) conclude(r result) {
 		return
 	}
 	s.rest(r.reuse && s.check.config.ReuseConnection)
-	s.target.group.skips = false
+	s.unskip()
 	before := s.health
 	step := s.count(r)
 	s.planNext(r, step, !before.checked)
@@ -166,16 +177,36 @@ func (s *session) tell(before health, r result) {
 	}
 }
 
-// skip ends a check that says nothing about the endpoint.
+// skip ends a check that says nothing about the endpoint. The group's owner hears
+// of the first one: others may run all the same, such as those of one address
+// family, and that is no news each time.
 func (s *session) skip(err error) {
 	s.rest(false)
-	s.target.group.skipped(err)
+	g := s.target.group
+	g.counts.skipped.Add(1)
+	if !s.skips {
+		s.skips = true
+		if g.skipping++; g.skipping == 1 && g.options.Skipped != nil {
+			g.options.Skipped(err)
+		}
+	}
 	after := int64(min(retryAfter, s.check.config.Interval))
 	s.plan(s.loop().Now()+after, after)
 }
 
+// unskip notes that the session's check is not skipped.
+func (s *session) unskip() {
+	if s.skips {
+		s.skips = false
+		s.target.group.skipping--
+	}
+}
+
 // end ends the session.
-func (s *session) end() { s.rest(false) }
+func (s *session) end() {
+	s.rest(false)
+	s.unskip()
+}
 
 // rest ends a check, if one runs, and the connection unless it is kept.
 func (s *session) rest(keep bool) {

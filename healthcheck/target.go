@@ -31,6 +31,14 @@ func (t *target) begin(i, n int) {
 	}
 }
 
+// move lets the checks go on at another address.
+func (t *target) move(address netip.AddrPort) {
+	t.Address = address
+	for i := range t.sessions {
+		t.sessions[i].move()
+	}
+}
+
 func (t *target) end() {
 	for i := range t.sessions {
 		t.sessions[i].end()

@@ -2,6 +2,7 @@ package listener
 
 import (
 	"net/netip"
+	"sync/atomic"
 	"time"
 
 	"go.uber.org/zap"
@@ -46,7 +47,7 @@ type Loop struct {
 // Entrance is what all acceptors of the process share.
 type Entrance struct {
 	Loops  []Loop
-	Table  *Table
+	Table  atomic.Pointer[Table]
 	Guard  *intercept.Guard
 	Limits *Limits
 	Log    *zap.Logger
@@ -96,9 +97,7 @@ func NewAcceptor(ln *Listener, entrance *Entrance, number int) (*Acceptor, error
 		return nil, err
 	}
 	a := &Acceptor{Listener: ln, entrance: entrance, number: number, loop: entrance.Loops[number], fd: fd, keepalive: keepalive}
-	if ln.Mode == intercept.Direct && !ln.Config.Address.Addr().IsUnspecified() {
-		a.only = sock.LocalAddr(fd)
-	}
+	a.setOnly()
 	a.hold()
 	return a, nil
 }
@@ -113,6 +112,34 @@ func (a *Acceptor) Open() error {
 	return nil
 }
 
+// Become makes the socket serve ln, which has its address and its interception
+// mode, from now on.
+func (a *Acceptor) Become(ln *Listener) {
+	k := ln.Config.TCPKeepalive
+	keepalive := sock.Keepalive{Idle: k.Idle, Interval: k.Interval, Probes: k.Probes}
+	if keepalive != a.keepalive {
+		sock.SetKeepalive(a.fd, keepalive.Spread())
+	}
+	a.Listener, a.keepalive, a.similar = ln, keepalive, 0
+	a.setOnly()
+}
+
+// CanBecome says whether the socket can serve ln: whether it would be made the
+// same way.
+func (a *Acceptor) CanBecome(ln *Listener) bool {
+	old := a.Listener
+	return ln.Config.Bind && ln.Config.Address == old.Config.Address &&
+		(ln.Mode == intercept.TProxy) == (old.Mode == intercept.TProxy) &&
+		(ln.Config.TCPKeepalive.Idle > 0) == (old.Config.TCPKeepalive.Idle > 0)
+}
+
+func (a *Acceptor) setOnly() {
+	a.only = netip.AddrPort{}
+	if a.Listener.Mode == intercept.Direct && !a.Listener.Config.Address.Addr().IsUnspecified() {
+		a.only = sock.LocalAddr(a.fd)
+	}
+}
+
 // Finish accepts what waits in the socket's queue, and closes: the kernel would
 // reset what it leaves there.
 func (a *Acceptor) Finish() {
@@ -125,13 +152,17 @@ func (a *Acceptor) Finish() {
 }
 
 // Close stops accepting and closes the socket; the kernel resets what waited in
-// its queue. A closed acceptor stays closed. It may be called before Open.
+// its queue. A closed acceptor stays closed. Before Open it may be called on any
+// thread.
 func (a *Acceptor) Close() {
 	if a.fd < 0 {
 		return
 	}
-	a.loop.StopTimer(&a.timer)
-	a.loop.Forget(a.watch)
+	if a.watch != 0 {
+		a.loop.StopTimer(&a.timer)
+		a.loop.Forget(a.watch)
+		a.watch = 0
+	}
 	sock.Close(a.fd)
 	a.fd = -1
 	if a.reserve >= 0 {
@@ -241,7 +272,7 @@ func (a *Acceptor) admit(conn Accepted) {
 		return
 	}
 	conn.Trail = conn.Trail.With(a.Listener.Ordinal)
-	conn.Listener = a.entrance.Table.Owner(a.Listener, conn.Destination)
+	conn.Listener = a.entrance.Table.Load().Owner(a.Listener, conn.Destination)
 	conn.Place, conn.Refusal = a.entrance.Limits.admitFrom(conn.Peer.Addr(), conn.Listener)
 	a.take(conn)
 }
@@ -250,7 +281,7 @@ func (a *Acceptor) admit(conn Accepted) {
 // port: serving it would dial the daemon itself.
 func (a *Acceptor) ownPort(conn *Accepted) bool {
 	return a.Listener.Mode.Captures() &&
-		a.entrance.Table.CapturePort(conn.Destination.Port()) &&
+		a.entrance.Table.Load().CapturePort(conn.Destination.Port()) &&
 		a.entrance.Guard.Hosts.Has(conn.Destination.Addr())
 }
 

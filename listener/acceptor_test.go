@@ -5,6 +5,7 @@ import (
 	"net"
 	"net/netip"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -55,7 +56,8 @@ func newDoor(t *testing.T, change func(*config.Listener)) *door {
 	}
 	d.ln = table.Listeners()[0]
 	d.ln.Serve = d.serve
-	d.entrance = &Entrance{Table: table, Guard: intercept.NewGuard(hosts), Limits: new(Limits), Log: zap.NewNop()}
+	d.entrance = &Entrance{Guard: intercept.NewGuard(hosts), Limits: new(Limits), Log: zap.NewNop()}
+	d.entrance.Table.Store(table)
 	for number := range 2 {
 		loop, err := eventloop.New(eventloop.Options{})
 		if err != nil {
@@ -230,7 +232,7 @@ func TestLimits(t *testing.T) {
 func TestLimitsUnderConcurrency(t *testing.T) {
 	limits := new(Limits)
 	limits.SetMax(50)
-	ln := &Listener{Config: &config.Listener{MaxConnections: 40}}
+	ln := &Listener{Config: &config.Listener{MaxConnections: 40}, active: new(atomic.Int64)}
 	var most sync.Map
 	var all sync.WaitGroup
 	for worker := range 8 {

@@ -81,7 +81,7 @@ func (l *Limits) admit(ln *Listener) Refusal {
 	if max > 0 && l.active.Load() >= max {
 		return ProcessFull
 	}
-	if !take(&ln.active, int64(ln.Config.MaxConnections)) {
+	if !take(ln.active, int64(ln.Config.MaxConnections)) {
 		return ListenerFull
 	}
 	if !take(&l.active, max) {
@@ -89,6 +89,18 @@ func (l *Limits) admit(ln *Listener) Refusal {
 		return ProcessFull
 	}
 	return Admitted
+}
+
+// Adopt takes places for a connection of ln that lives already and came from
+// another process, whatever the limits are: from its peer's address, too. Release
+// and the place's own Release give them back.
+func (l *Limits) Adopt(peer netip.Addr, ln *Listener) policy.SourcePlace {
+	ln.active.Add(1)
+	l.active.Add(1)
+	if l.Sources == nil {
+		return policy.SourcePlace{}
+	}
+	return l.Sources.Adopt(peer)
 }
 
 // Release gives back the place of an admitted connection.

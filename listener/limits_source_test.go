@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"runtime"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/sluiceproxy/sluice/config"
@@ -28,7 +29,7 @@ func TestSourceLimit(t *testing.T) {
 	one, other := netip.MustParseAddr("10.4.0.9"), netip.MustParseAddr("10.4.0.10")
 	mapped := netip.MustParseAddr("::ffff:10.4.0.9")
 	limits := sourceLimits(2)
-	ln, full := &Listener{Config: &config.Listener{}}, &Listener{Config: &config.Listener{MaxConnections: 1}}
+	ln, full := &Listener{Config: &config.Listener{}, active: new(atomic.Int64)}, &Listener{Config: &config.Listener{MaxConnections: 1}, active: new(atomic.Int64)}
 	full.active.Store(1)
 	var places []policy.SourcePlace
 	enter := func(ln *Listener, source netip.Addr, want Refusal) {
@@ -69,7 +70,7 @@ func TestSourceLimitUnderConcurrency(t *testing.T) {
 	const workers, perSource, listenerMax = 8, 3, 5
 	limits := sourceLimits(perSource)
 	limits.SetMax(6)
-	ln := &Listener{Config: &config.Listener{MaxConnections: listenerMax}}
+	ln := &Listener{Config: &config.Listener{MaxConnections: listenerMax}, active: new(atomic.Int64)}
 	sources := []netip.Addr{netip.MustParseAddr("10.4.0.9"), netip.MustParseAddr("fd00::9")}
 	var mu sync.Mutex
 	live := make(map[netip.Addr]int)
@@ -106,7 +107,7 @@ func TestSourceLimitUnderConcurrency(t *testing.T) {
 // from another.
 func TestFullSourceTakesNoPlace(t *testing.T) {
 	limits := sourceLimits(1)
-	ln := &Listener{Config: &config.Listener{MaxConnections: 2}}
+	ln := &Listener{Config: &config.Listener{MaxConnections: 2}, active: new(atomic.Int64)}
 	flood, other := netip.MustParseAddr("10.4.0.66"), netip.MustParseAddr("10.4.0.9")
 	if _, refusal := limits.admitFrom(flood, ln); refusal != Admitted {
 		t.Fatalf("refusal %d", refusal)

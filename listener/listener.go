@@ -17,7 +17,7 @@ type Listener struct {
 	Config  *config.Listener
 	Stats   stats.Listener
 	Mode    intercept.Mode
-	Ordinal int // its place among the bound listeners
+	Ordinal int // of its address, as long as there is a listener with it
 
 	// Serve takes a connection on the loop with the given number. It is set
 	// before the first acceptor is made, and called on that loop's thread.
@@ -26,7 +26,13 @@ type Listener struct {
 	index   *Index
 	filters filters
 	namers  namers
-	active  atomic.Int64
+	active  *atomic.Int64 // shared with what it was in earlier configurations
+}
+
+// NewOrphanage makes a listener that has no socket and chooses no chain: it counts
+// the connections whose listeners are gone.
+func NewOrphanage(cfg *config.Listener, st stats.Listener) *Listener {
+	return &Listener{Config: cfg, Stats: st, active: new(atomic.Int64)}
 }
 
 // Match chooses the filter chain: its place in the configuration, or NoMatch.
@@ -43,6 +49,10 @@ func (l *Listener) Trace(f *Facts) (chain int, steps []Step) { return newTracer(
 // Fitting are the chains each of whose criteria the connection meets, taken by
 // itself. Match may choose none of them.
 func (l *Listener) Fitting(f *Facts) []int { return l.index.fitting(f) }
+
+// Succeeds says whether l is what a reload has made of old, or old itself: a
+// listener with its address.
+func (l *Listener) Succeeds(old *Listener) bool { return l.active == old.active }
 
 // Active is how many connections the listener carries now.
 func (l *Listener) Active() int64 { return l.active.Load() }

@@ -3,6 +3,7 @@ package listener
 import (
 	"net/netip"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/sluiceproxy/sluice/config"
@@ -13,8 +14,8 @@ import (
 func TestRefusalsTakeNoPlace(t *testing.T) {
 	limits := new(Limits)
 	limits.SetMax(1)
-	free := &Listener{Config: &config.Listener{}}
-	full := &Listener{Config: &config.Listener{MaxConnections: 1}}
+	free := &Listener{Config: &config.Listener{}, active: new(atomic.Int64)}
+	full := &Listener{Config: &config.Listener{MaxConnections: 1}, active: new(atomic.Int64)}
 	full.active.Store(1)
 	ended := make(chan struct{})
 	var refused sync.WaitGroup

@@ -2,6 +2,8 @@ package proxy
 
 import (
 	"fmt"
+	"reflect"
+	"slices"
 	"strings"
 
 	"github.com/sluiceproxy/sluice/cluster"
@@ -16,6 +18,9 @@ import (
 // was looked up when it was made.
 type Chain struct {
 	Name string
+
+	cfg       *config.FilterChain
+	direction config.Direction
 
 	routes   []route // one, unless the clusters are weighted
 	split    *cluster.Split
@@ -43,11 +48,38 @@ type Materials struct {
 	Files    *accesslog.Files
 	Loops    []listener.Loop
 	Default  []config.AccessLog // for chains without access logs of their own
+
+	// Previous are the chains of the listener with this name in the configuration
+	// before, made with PreviousDefault; nil: there were none.
+	Previous        func(listener string) *Chains
+	PreviousDefault []config.AccessLog
+}
+
+// previous is the chain of the configuration before that can serve cfg too: then
+// its limits go on.
+func (m *Materials) previous(cfg *config.FilterChain, owner *config.Listener) *Chain {
+	if m.Previous == nil {
+		return nil
+	}
+	chains := m.Previous(owner.Name)
+	if chains == nil {
+		return nil
+	}
+	old := chains.named(cfg.Name)
+	same := old != nil && old.direction == owner.Direction && reflect.DeepEqual(old.cfg, cfg) &&
+		(cfg.AccessLog != nil || reflect.DeepEqual(m.Default, m.PreviousDefault))
+	if !same || slices.ContainsFunc(old.routes, func(r route) bool { return m.Clusters[r.cluster.Name] != r.cluster }) {
+		return nil
+	}
+	return old
 }
 
 // NewChain makes the chain that cfg, a part of owner in a validated
 // configuration, asks for. It opens the access logs.
 func NewChain(cfg *config.FilterChain, owner *config.Listener, m *Materials) (*Chain, error) {
+	if old := m.previous(cfg, owner); old != nil {
+		return old, nil
+	}
 	tcp := &cfg.TCPProxy
 	logs := cfg.AccessLog
 	if logs == nil {
@@ -58,7 +90,10 @@ func NewChain(cfg *config.FilterChain, owner *config.Listener, m *Materials) (*C
 		return nil, fmt.Errorf("filter chain %s: %w", cfg.Name, err)
 	}
 	c := &Chain{
-		Name:     cfg.Name,
+		Name:      cfg.Name,
+		cfg:       cfg,
+		direction: owner.Direction,
+
 		attempts: tcp.MaxConnectAttempts,
 
 		hashSource: tcp.HashPolicy.SourceIP,
@@ -96,21 +131,35 @@ func newRoute(upstream *cluster.Cluster, direction config.Direction, tcp stats.T
 		cluster: upstream,
 		istio:   m.Registry.Istio(stats.IstioLabels{Reporter: reporter, Cluster: upstream.Name}),
 	}
-	shares := m.Registry.Relay()
-	for _, loop := range m.Loops {
+	r.measure(tcp, m.Registry.Relay(), m.Loops)
+	return r
+}
+
+// measure makes the route's meters.
+func (r *route) measure(tcp stats.TCP, shares stats.Relay, loops []listener.Loop) {
+	for _, loop := range loops {
 		r.meters = append(r.meters, relay.Meter{
 			Shard:         loop.Shard,
 			DownstreamRx:  tcp.RxBytes,
 			DownstreamTx:  tcp.TxBytes,
-			UpstreamRx:    upstream.Stats.RxBytes,
-			UpstreamTx:    upstream.Stats.TxBytes,
+			UpstreamRx:    r.cluster.Stats.RxBytes,
+			UpstreamTx:    r.cluster.Stats.TxBytes,
 			IstioReceived: r.istio.Received,
 			IstioSent:     r.istio.Sent,
 			CopyBytes:     shares.CopyBytes,
 			SpliceBytes:   shares.SpliceBytes,
 		})
 	}
-	return r
+}
+
+// routeTo is the route to a cluster by name; nil: the chain does not lead there.
+func (c *Chain) routeTo(cluster string) *route {
+	for i := range c.routes {
+		if c.routes[i].cluster.Name == cluster {
+			return &c.routes[i]
+		}
+	}
+	return nil
 }
 
 // route chooses the cluster for one connection.
@@ -134,17 +183,19 @@ func (c *Chain) Clusters() string {
 type Chains struct {
 	list     []*Chain // in the order of the configuration, as listener.Match counts
 	fallback *Chain   // the default filter chain; nil: none
+	byName   map[string]*Chain
 }
 
 // NewChains makes all chains of a listener.
 func NewChains(cfg *config.Listener, m *Materials) (*Chains, error) {
-	chains := new(Chains)
+	chains := &Chains{byName: make(map[string]*Chain)}
 	for i := range cfg.FilterChains {
 		chain, err := NewChain(&cfg.FilterChains[i], cfg, m)
 		if err != nil {
 			return nil, fmt.Errorf("listener %s: %w", cfg.Name, err)
 		}
 		chains.list = append(chains.list, chain)
+		chains.byName[chain.Name] = chain
 	}
 	if cfg.DefaultFilterChain != nil {
 		chain, err := NewChain(cfg.DefaultFilterChain, cfg, m)
@@ -152,9 +203,13 @@ func NewChains(cfg *config.Listener, m *Materials) (*Chains, error) {
 			return nil, fmt.Errorf("listener %s: %w", cfg.Name, err)
 		}
 		chains.fallback = chain
+		chains.byName[chain.Name] = chain
 	}
 	return chains, nil
 }
+
+// named is the chain with a name; nil: there is none.
+func (c *Chains) named(name string) *Chain { return c.byName[name] }
 
 // choose is the chain at the place that listener.Match told; nil: none.
 func (c *Chains) choose(match int) *Chain {

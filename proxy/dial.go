@@ -11,6 +11,10 @@ import (
 	"github.com/sluiceproxy/sluice/proxy/relay"
 )
 
+// mostAsked bounds how many endpoints one connection asks whether they are full:
+// thousands of full ones would stop the loop for those who are served.
+const mostAsked = 256
+
 // dialling is a connection's search for an endpoint that answers.
 type dialling struct {
 	tried    cluster.Tried
@@ -23,6 +27,9 @@ type dialling struct {
 	timedOut bool           // the last failed one
 	tag      uint32         // of the upstream socket's watch, upstream or rival
 	race     *race          // nil: the endpoint has one address
+
+	admitted bool // holds places under the circuit breakers
+	progress cluster.Progress
 }
 
 // failure is how the last attempt failed.
@@ -45,11 +52,12 @@ func (c *Connection) dial() {
 			break
 		}
 		if refusal := c.cluster().Admit(endpoint); refusal != cluster.Admitted {
-			if full = refusal; refusal == cluster.EndpointFull {
+			if full = refusal; refusal == cluster.EndpointFull && d.tried.Len() < mostAsked {
 				continue
 			}
 			break
 		}
+		d.admitted, d.progress = true, cluster.Dialling
 		d.attempts++
 		d.endpoint, d.local, d.noted, d.began = endpoint, netip.AddrPort{}, false, c.loop().Now()
 		d.timedOut = false
@@ -59,11 +67,12 @@ func (c *Connection) dial() {
 			return
 		}
 	}
-	if full != cluster.Admitted {
+	switch {
+	case full == cluster.Admitted, full == cluster.EndpointFull && d.attempts > 0:
+		c.giveUp() // the endpoint that failed is the reason, and not those that are full
+	default:
 		c.overflow(full)
-		return
 	}
-	c.giveUp()
 }
 
 // pick chooses the endpoint of the next attempt.
@@ -196,6 +205,7 @@ func (c *Connection) forgetNote() {
 func (c *Connection) unclaim() {
 	if c.dialling.claimed {
 		c.worker.around.Guard.Closed(c.peer, c.destination)
+		c.dialling.claimed = false
 	}
 }
 
@@ -248,7 +258,17 @@ func (c *Connection) dialTimedOut() {
 func (c *Connection) attemptFailed(err error) {
 	c.outcome.failure = err
 	c.countDialFailed(err)
-	c.cluster().Release(c.dialling.endpoint, cluster.Dialling)
+	c.leaveBreakers()
+}
+
+// leaveBreakers gives back what the circuit breakers gave to the attempt, once,
+// however far it has come: a panic may end it anywhere.
+func (c *Connection) leaveBreakers() {
+	d := &c.dialling
+	if d.admitted {
+		d.admitted = false
+		c.cluster().Release(d.endpoint, d.progress)
+	}
 }
 
 // giveUp resets the client after the last attempt failed.
@@ -276,15 +296,16 @@ func (c *Connection) giveUp() {
 	c.fail(reason, flags)
 }
 
-// hangUp ends an attempt that is still being made.
+// hangUp ends an attempt that is still being made. After a panic it may have no
+// socket yet.
 func (c *Connection) hangUp() {
-	if c.state != connecting {
+	if !c.dialling.admitted {
 		return
 	}
 	c.dropRival()
 	c.closeUpstream()
 	c.countUpstreamEnd()
-	c.cluster().Release(c.dialling.endpoint, cluster.Dialling)
+	c.leaveBreakers()
 	c.state = opening
 }
 
@@ -307,7 +328,7 @@ func (c *Connection) forgetUpstream() {
 func (c *Connection) leaveUpstream() {
 	c.forgetUpstream()
 	c.countUpstreamEnd()
-	c.cluster().Release(c.dialling.endpoint, cluster.Established)
+	c.leaveBreakers()
 }
 
 // sinceAccept is how long ago the connection was accepted.

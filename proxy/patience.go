@@ -1,8 +1,6 @@
 package proxy
 
 import (
-	"time"
-
 	"github.com/sluiceproxy/sluice/internal/accesslog"
 	"github.com/sluiceproxy/sluice/outlier"
 	"github.com/sluiceproxy/sluice/proxy/relay"
@@ -29,10 +27,26 @@ func (c *Connection) look() {
 	case c.relay.Read(relay.Upstream) > 0:
 		p.waiting = false
 		c.cluster().Report(c.dialling.endpoint, outlier.FirstByte)
+	case c.endedEarly():
+		p.waiting = false
+		c.cluster().Report(c.dialling.endpoint, outlier.EarlyClose)
 	case p.asked == 0 && c.relay.Written(relay.Upstream) > 0:
 		p.asked = c.loop().Now()
 		c.arm()
 	}
+}
+
+// endedEarly says that the endpoint's FIN was the first thing that came, and
+// soon. The client may leave its own side open for hours after that.
+func (c *Connection) endedEarly() bool {
+	end := c.relay.End()
+	return end.By == relay.Upstream && end.Cause == relay.Fin && c.withinEarlyClose()
+}
+
+// withinEarlyClose says that the time for early closes is not over.
+func (c *Connection) withinEarlyClose() bool {
+	limit := c.cluster().Patience().EarlyClose
+	return limit > 0 && c.loop().Now()-c.connected <= int64(limit)
 }
 
 // answerDue is the loop time until which the first byte has to come; false:
@@ -61,8 +75,7 @@ func (c *Connection) lookAtEnd() {
 		return
 	}
 	c.look()
-	early := time.Duration(c.loop().Now()-c.connected) <= c.cluster().Patience().EarlyClose
-	if c.patience.waiting && early && c.outcome.closedBy == accesslog.ByUpstream {
+	if c.patience.waiting && c.withinEarlyClose() && c.outcome.closedBy == accesslog.ByUpstream {
 		c.cluster().Report(c.dialling.endpoint, outlier.EarlyClose)
 	}
 	c.patience.waiting = false

@@ -154,7 +154,7 @@ func TestPlacesComeBack(t *testing.T) {
 		{"denied later", nil, func(w *workbench, client net.Conn) {
 			w.echoes(client, "x")
 			nobody, _ := policy.Compile("rbac", []policy.Rules{{Action: policy.Allow}})
-			w.loop.Do(func() { w.worker.ResetDenied(map[*Chain]*policy.RBAC{w.chains.fallback: nobody}) })
+			w.loop.Do(func() { w.worker.ResetDenied(laterChains(w.chains.fallback.Name, nobody)) })
 		}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
@@ -182,6 +182,12 @@ func TestPlacesComeBack(t *testing.T) {
 	}
 }
 
+// laterChains are those of a later configuration: one.
+func laterChains(name string, rbac *policy.RBAC) func(string) *Chains {
+	chain := &Chain{Name: name, gate: gate{rbac: rbac}}
+	return func(string) *Chains { return &Chains{byName: map[string]*Chain{name: chain}} }
+}
+
 // TestResetDenied has rules of a later configuration end the connections that
 // they refuse, of the chains that they are for, and no others.
 func TestResetDenied(t *testing.T) {
@@ -194,19 +200,19 @@ func TestResetDenied(t *testing.T) {
 		return rbac
 	}
 	other := *w.chains.fallback
+	other.Name = "other"
 	good, bad, elsewhere := w.connectFrom("127.0.0.2", w.chains), w.connectFrom("127.0.0.3", w.chains), w.connectFrom("127.0.0.3", &Chains{fallback: &other})
 	for _, client := range []net.Conn{good, bad, elsewhere} {
 		w.echoes(client, "before")
 	}
-	reset := func(replaced map[*Chain]*policy.RBAC) (n int) {
-		w.loop.Do(func() { n = w.worker.ResetDenied(replaced) })
+	reset := func(chain string, rbac *policy.RBAC) (n int) {
+		w.loop.Do(func() { n = w.worker.ResetDenied(laterChains(chain, rbac)) })
 		return n
 	}
-	chain := w.chains.fallback
-	if n := reset(map[*Chain]*policy.RBAC{chain: nil, &other: compile(from(config.RBACLog, "127.0.0.3"))}); n != 0 {
+	if n := reset("to-app", nil) + reset("other", compile(from(config.RBACLog, "127.0.0.3"))) + reset("gone", compile(from(config.RBACDeny, "127.0.0.3"))); n != 0 {
 		t.Errorf("%d reset by rules that let everybody", n)
 	}
-	if n := reset(map[*Chain]*policy.RBAC{chain: compile(from(config.RBACDeny, "127.0.0.3"))}); n != 1 {
+	if n := reset("to-app", compile(from(config.RBACDeny, "127.0.0.3"))); n != 1 {
 		t.Errorf("%d reset, want 1", n)
 	}
 	want := end{accesslog.RBACDenied, 0, "rbac_access_denied_matched_policy[deny_127.0.0.3]"}
@@ -216,13 +222,13 @@ func TestResetDenied(t *testing.T) {
 	}
 	w.echoes(good, "after")
 	w.echoes(elsewhere, "after")
-	if n := w.counted(chain.gate.rbacSeen.Denied); n != 1 {
+	if n := w.counted(w.chains.fallback.gate.rbacSeen.Denied); n != 1 {
 		t.Errorf("denied is %d, want 1", n)
 	}
 	// Nobody has looked for these connections' server names: that is no way
 	// around a rule about them.
 	names := compile(config.RBAC{Action: config.RBACDeny, Policies: []config.RBACPolicy{{Name: "bad", ServerNames: []string{"*.bad"}}}})
-	if n := reset(map[*Chain]*policy.RBAC{chain: names, &other: names}); n != 2 {
+	if n := reset("to-app", names) + reset("other", names); n != 2 {
 		t.Errorf("%d reset by rules about names, want 2", n)
 	}
 	if n := w.live(); n != 0 {

@@ -201,7 +201,7 @@ func TestFailingStart(t *testing.T) {
 	})
 	t.Run("no permission for TPROXY", func(t *testing.T) {
 		log := failingStart(w.at(t), sidecarText(settings{mode: tproxy}), launch{uid: sidecarID})
-		wantText(t, log, "virtualInbound", "CAP_NET_ADMIN")
+		wantText(t, log, "virtualInbound", "CAP_NET_RAW")
 	})
 	t.Run("no permission for a low port", func(t *testing.T) {
 		w := w.at(t)

@@ -219,3 +219,20 @@ func refused(s *sidecar, from *testnet.Host, address string) record {
 	suffix := fmt.Sprintf(":%d", port)
 	return s.waitRecords(1, func(r record) bool { return strings.HasSuffix(r.Remote, suffix) })[0]
 }
+
+// attempt connects, asks for a page, and returns the access log's line, however
+// it went.
+func attempt(s *sidecar, from *testnet.Host, address string) record {
+	s.w.Helper()
+	port := 20000 + s.w.ports.Add(1) // below the ephemeral ones
+	dialer := &net.Dialer{LocalAddr: &net.TCPAddr{Port: int(port)}, Timeout: patience}
+	if conn, err := from.DialFrom(dialer, "tcp", address); err == nil {
+		own(s.w, conn)
+		if _, err := io.WriteString(conn, request); err == nil {
+			_, _ = conn.Read(make([]byte, 1)) // bytes or a reset: the record tells
+		}
+		conn.Close()
+	}
+	suffix := fmt.Sprintf(":%d", port)
+	return s.waitRecords(1, func(r record) bool { return strings.HasSuffix(r.Remote, suffix) })[0]
+}

@@ -221,11 +221,7 @@ func callHTTP(c *call) {
 	}
 }
 
-func serveRedis(p *place) {
-	server := p.host.Start("redis-server", "--port", fmt.Sprint(p.port), "--bind", "0.0.0.0", "--protected-mode", "no",
-		"--save", "", "--dir", p.dir)
-	server.WaitListen(uint16(p.port))
-}
+func serveRedis(p *place) { startRedis(p, p.port) }
 
 func callRedis(c *call) {
 	redis := []string{"redis-cli", "-h", c.ip, "-p", fmt.Sprint(c.port)}

@@ -36,10 +36,20 @@ func newPlace(w *world, h *testnet.Host, name string) *place {
 }
 
 func startNginx(p *place, ports ...int) {
-	var listen strings.Builder
+	var server strings.Builder
 	for _, port := range ports {
-		fmt.Fprintf(&listen, "listen %d proxy_protocol; listen [::]:%[1]d proxy_protocol;\n", port)
+		fmt.Fprintf(&server, "listen %d proxy_protocol; listen [::]:%[1]d proxy_protocol;\n", port)
 	}
+	server.WriteString(`return 200 "$proxy_protocol_addr $proxy_protocol_port $proxy_protocol_server_addr $proxy_protocol_server_port";`)
+	process := runNginx(p, server.String())
+	for _, port := range ports {
+		process.WaitListen(uint16(port))
+	}
+}
+
+// runNginx starts an nginx of one process with a server block.
+func runNginx(p *place, server string) *testnet.Process {
+	p.Helper()
 	var temp strings.Builder
 	for _, kind := range []string{"client_body", "proxy", "fastcgi", "uwsgi", "scgi"} {
 		fmt.Fprintf(&temp, "%s_temp_path %s;\n", kind, p.path(kind))
@@ -53,14 +63,10 @@ http {
   %s
   server {
     %s
-    return 200 "$proxy_protocol_addr $proxy_protocol_port $proxy_protocol_server_addr $proxy_protocol_server_port";
   }
 }
-`, p.path("pid"), temp.String(), listen.String()))
-	server := p.host.Start("nginx", "-e", "stderr", "-c", config)
-	for _, port := range ports {
-		server.WaitListen(uint16(port))
-	}
+`, p.path("pid"), temp.String(), server))
+	return p.host.Start("nginx", "-e", "stderr", "-c", config)
 }
 
 // haproxyHead is what every configuration of HAProxy here begins with.

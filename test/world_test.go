@@ -54,7 +54,7 @@ func (c capture) flag() string {
 // caps are the capabilities that a sidecar needs for it.
 func (c capture) caps() []string {
 	if c == tproxy {
-		return []string{"net_admin"}
+		return []string{"net_raw"}
 	}
 	return nil
 }

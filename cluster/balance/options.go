@@ -1,10 +1,6 @@
 package balance
 
-import (
-	"slices"
-
-	"github.com/sluiceproxy/sluice/config"
-)
+import "github.com/sluiceproxy/sluice/config"
 
 // Options are the settings of a cluster that its balancing follows.
 type Options struct {
@@ -50,10 +46,6 @@ func OptionsOf(c *config.Cluster) Options {
 	}
 	return o
 }
-
-// Place finds a locality among o.Localities, for Member.Locality. It is -1 for
-// one that is not there, such as the zero Locality.
-func (o *Options) Place(l config.Locality) int32 { return int32(slices.Index(o.Localities, l)) }
 
 // hashes says whether a connection's hash decides.
 func (o *Options) hashes() bool {

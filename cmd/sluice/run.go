@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"runtime/debug"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -20,16 +21,19 @@ const embedded = "(embedded sidecar.yaml)"
 
 func newRunCommand(env *env) *cobra.Command {
 	var file string
+	var watched bool
 	cmd := &cobra.Command{
 		Use:   "run [-c FILE]",
 		Short: "Run the daemon",
 		Long: `Runs the daemon until SIGTERM or SIGINT, which drain; a second one ends it at once.
+SIGHUP reloads the configuration, SIGUSR1 reopens log files.
 Without -c it runs the embedded sidecar: 15001 outbound and 15006 inbound, both
 passing through to where each connection wanted to go.`,
 		Example: "  sluice run\n  sluice run -c /etc/sluice/sluice.yaml --log-level debug",
 		Args:    noArguments,
 	}
 	cmd.Flags().StringVarP(&file, "config", "c", "", "configuration file (environment: SLUICE_CONFIG)")
+	cmd.Flags().BoolVar(&watched, "watch", false, "reload whenever the configuration file changes (environment: SLUICE_WATCH=true)")
 	overrides := native.Overrides()
 	for _, o := range overrides {
 		cmd.Flags().StringP(o.Flag, o.Shorthand, "", fmt.Sprintf("%s (environment: %s)", o.Doc, o.Env))
@@ -45,12 +49,23 @@ passing through to where each connection wanted to go.`,
 		if file == "" {
 			file = env.getenv("SLUICE_CONFIG")
 		}
-		return run(file, options, env)
+		if !cmd.Flags().Changed("watch") {
+			watched = env.getenv("SLUICE_WATCH") == "true"
+		}
+		return run(file, options, watchOf(file, watched), env)
 	}
 	return cmd
 }
 
-func run(file string, options native.Options, env *env) error {
+// watchOf is the file to watch, if one is wanted and there is one.
+func watchOf(file string, wanted bool) string {
+	if !wanted {
+		return ""
+	}
+	return file
+}
+
+func run(file string, options native.Options, watched string, env *env) error {
 	source := file
 	loaded, err := load(file, options)
 	if err != nil {
@@ -68,6 +83,7 @@ func run(file string, options native.Options, env *env) error {
 	out := newLogWriter(env.stderr)
 	defer out.Close()
 	log := newLog(loaded.Config.Log, level, out)
+	useResources(env, os.DirFS("/"), loaded.Config, log)
 
 	// A peer that is gone is told by EPIPE; the signal for it would only cost.
 	signal.Ignore(syscall.SIGPIPE)
@@ -76,10 +92,16 @@ func run(file string, options native.Options, env *env) error {
 	defer signal.Stop(signals)
 
 	d, err := daemon.New(daemon.Options{
-		Config:  loaded.Config,
+		Loaded: *daemonLoaded(loaded),
+		Load: func() (*daemon.Loaded, error) {
+			loaded, err := load(file, options)
+			if err != nil {
+				return nil, err
+			}
+			return daemonLoaded(loaded), nil
+		},
 		Source:  source,
-		Dump:    func() any { return native.ToMap(loaded.Config) },
-		Explain: loaded.Explain,
+		Watch:   watched,
 		Log:     log,
 		Level:   level,
 		Version: version(),
@@ -87,7 +109,18 @@ func run(file string, options native.Options, env *env) error {
 	if err != nil {
 		return err
 	}
+	// Reading a large configuration takes many times the memory that is needed
+	// afterwards, which the runtime would give back in minutes.
+	debug.FreeOSMemory()
 	return d.Run(signals)
+}
+
+func daemonLoaded(loaded *native.Loaded) *daemon.Loaded {
+	return &daemon.Loaded{
+		Config:  loaded.Config,
+		Dump:    func() any { return native.ToMap(loaded.Config) },
+		Explain: loaded.Explain,
+	}
 }
 
 func load(file string, options native.Options) (*native.Loaded, error) {

@@ -133,8 +133,8 @@ var notes = map[string]note{
 	"Cluster.UpstreamBindAddress": {doc: "Source address of upstream connections; empty = the kernel's choice."},
 	"Cluster.UpstreamPortOverride": {
 		doc: "Port to dial instead of the original destination's, original_dst only; 0 = none."},
-	"Cluster.TransparentSource":      {doc: "Dial from the client's own address (needs TPROXY routing and CAP_NET_ADMIN)."},
-	"Cluster.UpstreamMark":           {doc: "SO_MARK of upstream sockets; 0 means none, or 1337 with transparent_source: the mark by which sluice iptables routes replies back (needs CAP_NET_ADMIN)."},
+	"Cluster.TransparentSource":      {doc: "Dial from the client's own address (needs TPROXY routing and CAP_NET_RAW)."},
+	"Cluster.UpstreamMark":           {doc: "SO_MARK of upstream sockets; 0 means none, or 1337 with transparent_source: the mark by which sluice iptables routes replies back (needs CAP_NET_RAW, before Linux 5.17 CAP_NET_ADMIN)."},
 	"Cluster.ConnectTimeout":         {doc: "Longest time of one connection attempt."},
 	"Cluster.LBPolicy":               {doc: "How an endpoint is chosen: in turn, the least loaded of a few, at random, or by the client's address."},
 	"Cluster.LeastRequest":           {doc: "For lb_policy least_request."},

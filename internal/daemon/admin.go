@@ -20,7 +20,7 @@ func (d *Daemon) listen() error {
 	}
 	log := d.log.Named("admin")
 	d.servers = append(d.servers, admin.New(admin.Options{
-		Address:     d.cfg.Admin.Address,
+		Address:     d.boot.Admin.Address,
 		Log:         log,
 		State:       d.adminState,
 		Server:      d.serverInfo,
@@ -32,18 +32,20 @@ func (d *Daemon) listen() error {
 		Prometheus:  exporter.Prometheus(),
 		Level:       d.options.Level,
 		Quit:        d.Quit,
+
+		Reload:         d.reloadByAdmin,
+		FailReadiness:  d.unready.Store,
+		DrainListeners: d.drainByAdmin,
 	}))
-	if d.cfg.Metrics.Address != "" {
+	if d.boot.Metrics.Address != "" {
 		d.servers = append(d.servers, admin.NewMetricsServer(admin.MetricsOptions{
-			Address: d.cfg.Metrics.Address, Prometheus: exporter.Prometheus(), Log: log,
+			Address: d.boot.Metrics.Address, Prometheus: exporter.Prometheus(), Log: log,
 		}))
 	}
-	if d.cfg.Readiness.Address != "" {
-		options := admin.ReadinessOptions{Address: d.cfg.Readiness.Address, Ready: d.ready, Log: log}
-		if app := d.upstreams.app; app != nil {
-			options.App = app.Status
-		}
-		d.servers = append(d.servers, admin.NewReadinessServer(options))
+	if d.boot.Readiness.Address != "" {
+		d.servers = append(d.servers, admin.NewReadinessServer(admin.ReadinessOptions{
+			Address: d.boot.Readiness.Address, Ready: d.ready, App: d.appStatus, Log: log,
+		}))
 	}
 	for _, s := range d.servers {
 		if err := s.Start(); err != nil {
@@ -66,6 +68,9 @@ func (d *Daemon) closeServers() {
 func (d *Daemon) adminState() admin.State {
 	switch d.state.Load() {
 	case live:
+		if d.unready.Load() {
+			return admin.Draining // as Envoy calls it
+		}
 		return admin.Live
 	case draining:
 		return admin.Draining
@@ -84,32 +89,33 @@ func (d *Daemon) serverInfo() admin.ServerInfo {
 	return admin.ServerInfo{
 		Version:     d.options.Version,
 		Start:       d.started,
-		NodeID:      d.cfg.Node.ID,
-		NodeCluster: d.cfg.Node.Cluster,
+		NodeID:      d.boot.Node.ID,
+		NodeCluster: d.boot.Node.Cluster,
 		Options: map[string]any{
 			"config_path":   d.options.Source,
 			"concurrency":   len(d.loops),
 			"log_level":     d.options.Level.String(),
-			"drain_time":    d.cfg.Drain.Time.String(),
-			"admin_address": d.cfg.Admin.Address,
+			"drain_time":    d.snapshot.Load().Config.Drain.Time.String(),
+			"admin_address": d.boot.Admin.Address,
 		},
 	}
 }
 
 func (d *Daemon) listenerInfos() []admin.ListenerInfo {
 	var infos []admin.ListenerInfo
-	for i := range d.cfg.Listeners {
-		infos = append(infos, admin.ListenerInfo{Name: d.cfg.Listeners[i].Name, Address: d.cfg.Listeners[i].Address})
+	for _, ln := range d.snapshot.Load().Config.Listeners {
+		infos = append(infos, admin.ListenerInfo{Name: ln.Name, Address: ln.Address})
 	}
 	return infos
 }
 
 func (d *Daemon) clusterInfos() []admin.ClusterInfo {
 	var infos []admin.ClusterInfo
-	for i := range d.cfg.Clusters {
-		cfg := &d.cfg.Clusters[i]
+	now := d.snapshot.Load()
+	for i := range now.Config.Clusters {
+		cfg := &now.Config.Clusters[i]
 		info := admin.ClusterInfo{Name: cfg.Name, MaxConnections: cfg.CircuitBreakers.MaxConnections, MaxPending: cfg.CircuitBreakers.MaxPending}
-		upstream := d.snapshot.clusters[cfg.Name]
+		upstream := now.clusters[cfg.Name]
 		if average, ok := upstream.Average(); ok {
 			info.Outliers = &admin.OutlierInfo{Average: average.SuccessRate, Threshold: average.EjectionThreshold}
 		}
@@ -166,9 +172,25 @@ func (d *Daemon) connectionInfos(query admin.ConnectionQuery) []admin.Connection
 }
 
 func (d *Daemon) configDump() admin.ConfigDump {
-	return admin.ConfigDump{
-		Version:     fmt.Sprint(d.snapshot.made.UnixNano()),
-		LastUpdated: d.snapshot.made,
-		Config:      d.options.Dump(),
+	now := d.snapshot.Load()
+	dump := admin.ConfigDump{
+		Version:     fmt.Sprint(now.made.UnixNano()),
+		LastUpdated: now.made,
+		Config:      now.Dump(),
 	}
+	d.reloads.seen.Lock()
+	defer d.reloads.seen.Unlock()
+	if r := d.reloads.rejected; r != nil {
+		dump.Rejected = &admin.Rejected{At: r.at, Why: r.err.Error()}
+	}
+	return dump
+}
+
+// appStatus is what is known of the application's port.
+func (d *Daemon) appStatus(port uint16) (ok bool, reason string, known bool) {
+	app := d.upstreams.app.Load()
+	if app == nil {
+		return false, "", false
+	}
+	return app.Status(port)
 }

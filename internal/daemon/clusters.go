@@ -4,7 +4,9 @@ import (
 	"context"
 	"net/netip"
 	"os"
+	"reflect"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"go.uber.org/zap"
@@ -25,10 +27,24 @@ const warmTime = 5 * time.Second
 // upstreams is what works on the clusters off the event loops.
 type upstreams struct {
 	checker *healthcheck.Checker
-	app     *healthcheck.App // nil without app_health
+	app     atomic.Pointer[healthcheck.App] // nil without app_health
 	keeper  *cluster.Keeper
+	ctx     context.Context
 	cancel  context.CancelFunc
 	running sync.WaitGroup
+}
+
+// later does something after a time, unless the daemon ends before.
+func (u *upstreams) later(d time.Duration, do func()) {
+	u.running.Go(func() {
+		timer := time.NewTimer(d)
+		defer timer.Stop()
+		select {
+		case <-timer.C:
+			do()
+		case <-u.ctx.Done():
+		}
+	})
 }
 
 // keep begins to resolve names and to check endpoints, until leave.
@@ -39,10 +55,10 @@ func (d *Daemon) keep() error {
 	}
 	checker.Start()
 	ctx, cancel := context.WithCancel(context.Background())
-	u := &upstreams{checker: checker, cancel: cancel}
+	u := &upstreams{checker: checker, ctx: ctx, cancel: cancel}
 	u.keeper = cluster.NewKeeper(cluster.KeeperOptions{
 		Checker:  checker,
-		Drain:    d.cfg.Drain.Time,
+		Drain:    d.boot.Drain.Time,
 		Doomed:   d.closeDoomed,
 		Ejection: d.ejectionEvent,
 		Resolved: d.resolved,
@@ -50,18 +66,31 @@ func (d *Daemon) keep() error {
 	})
 	d.upstreams = u
 	u.running.Go(func() { u.keeper.Run(ctx) })
-	for _, c := range d.snapshot.clusters {
+	for _, c := range d.snapshot.Load().clusters {
 		if err := u.keeper.Keep(ctx, c, &u.running); err != nil {
 			return err
 		}
 	}
-	return d.watchApp(u)
+	return d.watchApp(config.AppHealthPorts(d.boot))
+}
+
+// watchAppAgain follows app_health through a reload.
+func (d *Daemon) watchAppAgain(old, now *config.Config) {
+	ports := config.AppHealthPorts(now)
+	if reflect.DeepEqual(config.AppHealthPorts(old), ports) {
+		return
+	}
+	if app := d.upstreams.app.Swap(nil); app != nil {
+		app.Close()
+	}
+	if err := d.watchApp(ports); err != nil {
+		d.log.Error("reload: the application is not checked", zap.Error(err))
+	}
 }
 
 // watchApp begins to check the application behind this sidecar, from the address
 // by which the capture rules know that such a connection is not to be captured.
-func (d *Daemon) watchApp(u *upstreams) error {
-	ports := config.AppHealthPorts(d.cfg)
+func (d *Daemon) watchApp(ports []config.AppHealthPort) error {
 	if len(ports) == 0 {
 		return nil
 	}
@@ -71,11 +100,11 @@ func (d *Daemon) watchApp(u *upstreams) error {
 	if err != nil {
 		return err
 	}
-	u.app = healthcheck.NewApp(u.checker, ports, healthcheck.GroupOptions{
+	d.upstreams.app.Store(healthcheck.NewApp(d.upstreams.checker, ports, healthcheck.GroupOptions{
 		Dial:      through.DialCheck,
 		HostFault: cluster.HostFault,
 		Skipped:   func(err error) { d.checksSkipped(through, err) },
-	})
+	}))
 	return nil
 }
 
@@ -90,7 +119,7 @@ func (u *upstreams) leave() {
 }
 
 // warm waits until each name was looked up and each endpoint checked once, or
-// warmTime is over. False says that a signal ended it.
+// warmTime is over. False says that a signal or /quitquitquit ended it.
 func (d *Daemon) warm(signals <-chan os.Signal) bool {
 	ctx, cancel := context.WithTimeout(context.Background(), warmTime)
 	defer cancel()
@@ -104,6 +133,10 @@ func (d *Daemon) warm(signals <-chan os.Signal) bool {
 					zap.String("cluster", cold), zap.Duration("after", warmTime))
 			}
 			return true
+		case <-d.quit:
+			cancel()
+			<-warmed
+			return false
 		case signal := <-signals:
 			if ends(signal) {
 				cancel()
@@ -117,7 +150,7 @@ func (d *Daemon) warm(signals <-chan os.Signal) bool {
 
 // warmAll names the first cluster that is not warm when ctx ends, if any.
 func (d *Daemon) warmAll(ctx context.Context) (cold string) {
-	for name, c := range d.snapshot.clusters {
+	for name, c := range d.snapshot.Load().clusters {
 		if c.Warm(ctx); ctx.Err() != nil {
 			return name
 		}

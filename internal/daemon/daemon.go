@@ -2,7 +2,6 @@ package daemon
 
 import (
 	"context"
-	"fmt"
 	"math"
 	"os"
 	"runtime"
@@ -28,19 +27,19 @@ const hostsInterval = 5 * time.Second
 
 // Options of a Daemon.
 type Options struct {
-	Config  *config.Config
-	Source  string                      // where the configuration came from, for people
-	Dump    func() any                  // the configuration for /config_dump
-	Explain func(config.Problems) error // puts file and line to config.Problems; nil: as they are
-	Log     *zap.Logger                 // the daemon's own log
-	Level   zap.AtomicLevel             // of Log
+	Loaded  Loaded
+	Load    func() (*Loaded, error) // loads it again, for a reload; errors are for people
+	Source  string                  // where the configuration came from, for people
+	Watch   string                  // file whose changes are reloaded; "" = none
+	Log     *zap.Logger             // the daemon's own log
+	Level   zap.AtomicLevel         // of Log
 	Version string
 }
 
 // Daemon is one running sluice.
 type Daemon struct {
 	options Options
-	cfg     *config.Config
+	boot    *config.Config // what it was started with: some of it holds until the end
 	log     *zap.Logger
 	started time.Time
 
@@ -48,14 +47,17 @@ type Daemon struct {
 	files    *accesslog.Files
 	loops    []listener.Loop
 	workers  []*proxy.Worker
-	snapshot *snapshot
+	snapshot atomic.Pointer[snapshot]
 	entrance *listener.Entrance
 	around   *proxy.Surroundings
 
 	upstreams *upstreams // nil before keep
 
-	acceptors []*listener.Acceptor
+	acceptors [][]*listener.Acceptor // of each loop; under reloads.mu once it runs
 	servers   []*admin.Server
+	reloads   reloads
+	unready   atomic.Bool // POST /healthcheck/fail
+	drained   atomic.Bool // listeners were drained by the admin API
 	state     atomic.Int32
 	quit      chan struct{} // closed by /quitquitquit
 	quitOnce  sync.Once
@@ -73,8 +75,9 @@ const (
 // connection is taken until Run; the access-log files are open. An error leaves
 // nothing behind.
 func New(o Options) (*Daemon, error) {
-	d := &Daemon{options: o, cfg: o.Config, log: o.Log, started: time.Now(), quit: make(chan struct{})}
+	d := &Daemon{options: o, boot: o.Loaded.Config, log: o.Log, started: time.Now(), quit: make(chan struct{})}
 	d.state.Store(preInitializing)
+	d.reloads.ctx, d.reloads.cancel = context.WithCancel(context.Background())
 	hosts, err := intercept.NewHosts()
 	if err != nil {
 		return nil, err
@@ -95,26 +98,19 @@ func (d *Daemon) build(hosts *intercept.Hosts) error {
 	if err := d.makeLoops(); err != nil {
 		return err
 	}
-	unmatched, err := d.files.Logger(d.cfg.AccessLog)
-	if err != nil {
-		return fmt.Errorf("access_log: %w", err)
-	}
 	guard := intercept.NewGuard(hosts)
 	limits := new(listener.Limits)
-	limits.SetMax(d.cfg.Limits.MaxConnections)
-	limits.SetMaxPending(d.cfg.Limits.MaxPendingInspections)
 	limits.Sources = policy.NewSources(math.MaxInt) // as many as there are connections, which have limits of their own
-	limits.Sources.SetMax(d.cfg.Limits.MaxConnectionsPerSource)
-	d.around = &proxy.Surroundings{Guard: guard, Limits: limits, Resets: d.registry.Relay(), Inspections: d.registry.Inspection(), Log: d.log, Unmatched: unmatched}
+	d.around = &proxy.Surroundings{Guard: guard, Limits: limits, Resets: d.registry.Relay(), Inspections: d.registry.Inspection(), Log: d.log}
 	for number, loop := range d.loops {
 		d.workers = append(d.workers, proxy.NewWorker(number, loop, d.around))
 	}
-	if d.snapshot, err = d.newSnapshot(); err != nil {
+	d.entrance = &listener.Entrance{Loops: d.loops, Guard: guard, Limits: limits, Log: d.log, Descriptors: connectionDescriptors()}
+	first, err := d.newSnapshot(&d.options.Loaded, nil)
+	if err != nil {
 		return err
 	}
-	guard.SetEntrances(d.snapshot.table.Entrances())
-	d.entrance = &listener.Entrance{Loops: d.loops, Table: d.snapshot.table, Guard: guard, Limits: limits, Log: d.log,
-		Descriptors: connectionDescriptors()}
+	d.use(first)
 	d.sample()
 	for _, loop := range d.loops {
 		loop.Shard.Grow(d.registry.Cells()) // the loops do not run yet
@@ -126,7 +122,7 @@ func (d *Daemon) build(hosts *intercept.Hosts) error {
 // collector get processors of their own, because a busy loop keeps its one
 // while it waits (docs/decisions/0001-event-loops.md).
 func (d *Daemon) makeLoops() error {
-	count := d.cfg.Concurrency
+	count := d.boot.Concurrency
 	if count == 0 {
 		count = runtime.GOMAXPROCS(0) // usable cores, the cgroup's limit included
 	}
@@ -159,6 +155,7 @@ func (d *Daemon) Run(signals <-chan os.Signal) error {
 		go loop.Run()
 	}
 	defer d.release()
+	defer d.reloads.cancel()
 	if started, err := d.open(signals); err != nil || !started {
 		return err
 	}
@@ -167,9 +164,10 @@ func (d *Daemon) Run(signals <-chan os.Signal) error {
 			d.log.Warn("the loop guard goes on with the addresses it knows", zap.Error(err))
 		})
 	})
+	d.watch(ctx, &background)
 	d.state.Store(live)
 	d.log.Info("ready", zap.String("version", d.options.Version), zap.String("configuration", d.options.Source),
-		zap.Int("listeners", len(d.acceptors)/len(d.loops)), zap.Int("loops", len(d.loops)),
+		zap.Int("listeners", len(d.acceptors[0])), zap.Int("loops", len(d.loops)),
 		zap.Duration("after", time.Since(d.started)))
 	d.serve(signals)
 	return nil
@@ -177,7 +175,7 @@ func (d *Daemon) Run(signals <-chan os.Signal) error {
 
 // open binds every address, and accepts when it is known where connections can
 // go. When an address cannot be had, none stays bound. started is false when a
-// signal ended it.
+// signal or /quitquitquit ended it.
 func (d *Daemon) open(signals <-chan os.Signal) (started bool, err error) {
 	if err := d.bind(); err != nil {
 		return false, err
@@ -191,6 +189,7 @@ func (d *Daemon) open(signals <-chan os.Signal) (started bool, err error) {
 	d.warn()
 	d.state.Store(initializing)
 	if !d.warm(signals) {
+		d.log.Info("stopped before it was ready")
 		return false, nil
 	}
 	return true, d.accept()
@@ -199,11 +198,13 @@ func (d *Daemon) open(signals <-chan os.Signal) (started bool, err error) {
 // release ends the loops and closes what is open. Live connections are reset.
 func (d *Daemon) release() {
 	d.closeServers()
+	d.reloads.cancel()
+	d.reloads.running.Wait()
 	d.upstreams.leave()
 	// All listeners first: until then, any loop may hand a connection to another.
 	for number, loop := range d.loops {
 		loop.Do(func() {
-			for _, acceptor := range d.acceptorsOf(number) {
+			for _, acceptor := range d.acceptors[number] {
 				acceptor.Close()
 			}
 		})

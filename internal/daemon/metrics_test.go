@@ -42,7 +42,7 @@ func TestEveryClusterMetricIsDocumented(t *testing.T) {
 	families := 0
 	for line := range strings.Lines(string(body)) {
 		name, ok := strings.CutPrefix(line, "# TYPE ")
-		if !ok || !strings.Contains(name, "_cluster_") {
+		if !ok || !strings.Contains(name, "_cluster_") && !strings.HasPrefix(name, "sluice_dns_") {
 			continue
 		}
 		families++
@@ -56,6 +56,9 @@ func TestEveryClusterMetricIsDocumented(t *testing.T) {
 		if !strings.Contains(pages, "`"+name+"`") && !strings.Contains(pages, "`"+short+"`") {
 			t.Errorf("docs do not explain %s (%s)", name, short)
 		}
+	}
+	if !strings.Contains(string(body), `sluice_dns_capped_total{cluster="app"} 0`) {
+		t.Error("nothing tells of DNS answers that were cut")
 	}
 	if families < 40 {
 		t.Errorf("only %d families of clusters", families)

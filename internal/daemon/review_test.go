@@ -87,7 +87,7 @@ func TestWrongIPv6AddressIsAnError(t *testing.T) {
 			for _, conf := range []string{"all", "default", "lo"} {
 				host.Sysctl("net.ipv6.conf."+conf+".disable_ipv6", tc.disabled)
 			}
-			d, err := New(Options{Config: tr.cfg, Log: zap.NewNop(), Level: zap.NewAtomicLevel()})
+			d, err := New(Options{Loaded: Loaded{Config: tr.cfg}, Log: zap.NewNop(), Level: zap.NewAtomicLevel()})
 			if err != nil {
 				t.Fatal(err)
 			}

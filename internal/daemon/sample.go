@@ -3,6 +3,7 @@ package daemon
 import (
 	"time"
 
+	"github.com/sluiceproxy/sluice/config"
 	"github.com/sluiceproxy/sluice/internal/stats"
 )
 
@@ -20,13 +21,20 @@ func (d *Daemon) sample() {
 	})
 	r.Sample(stats.ServerConcurrency, number(float64(len(d.loops))))
 	r.Sample(stats.ServerTotalConnections, func() float64 { return float64(d.around.Limits.Active()) })
-	r.Sample(stats.ListenersActive, number(float64(len(d.cfg.Listeners))))
-	r.Sample(stats.ClustersActive, number(float64(len(d.cfg.Clusters))))
+	r.Sample(stats.ListenersActive, func() float64 { return float64(len(d.snapshot.Load().Config.Listeners)) })
+	r.Sample(stats.ClustersActive, func() float64 { return float64(len(d.snapshot.Load().Config.Clusters)) })
 	r.Sample(stats.AccessLogDropped, func() float64 { return float64(d.files.Dropped()) })
-	r.Sample(stats.ConfigReloads, number(0), "success")
-	r.Sample(stats.ConfigReloads, number(0), "failure")
-	for i := range d.cfg.Clusters {
-		d.sampleCluster(d.snapshot.clusters[d.cfg.Clusters[i].Name], &d.cfg.Clusters[i])
+	r.Sample(stats.ConfigReloads, d.reloads.count(func(r *reloads) uint64 { return r.good }), "success")
+	r.Sample(stats.ConfigReloads, d.reloads.count(func(r *reloads) uint64 { return r.bad }), "failure")
+	r.Sample(stats.ConfigRejected, func() float64 { return oneIf(d.reloads.last() != nil) })
+	r.Sample(stats.DrainActive, func() float64 { return oneIf(d.state.Load() == draining) })
+	for _, direction := range config.Directions() {
+		r.Sample(stats.DrainConnections, func() float64 { return d.waitedFor(direction) }, string(direction))
+	}
+	first := d.snapshot.Load()
+	for i := range first.Config.Clusters {
+		cfg := &first.Config.Clusters[i]
+		d.sampleCluster(first.clusters[cfg.Name], cfg)
 	}
 }
 

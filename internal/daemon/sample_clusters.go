@@ -104,6 +104,9 @@ func (d *Daemon) sampleLookups(c *cluster.Cluster) {
 			return float64(n.of(&sum))
 		})
 	}
+	d.registry.Sample(stats.LookupTimeouts, func() float64 { sum, _ := c.Lookups(); return float64(sum.Timeout) }, c.Name)
+	d.registry.Sample(stats.LookupsPartial, func() float64 { sum, _ := c.Lookups(); return float64(sum.Partial) }, c.Name)
+	d.registry.Sample(stats.LookupsCapped, func() float64 { sum, _ := c.Lookups(); return float64(sum.Capped) }, c.Name)
 }
 
 func oneIf(yes bool) float64 {

@@ -2,6 +2,7 @@ package daemon
 
 import (
 	"fmt"
+	"reflect"
 	"time"
 
 	"github.com/sluiceproxy/sluice/cluster"
@@ -13,13 +14,30 @@ import (
 	"github.com/sluiceproxy/sluice/proxy"
 )
 
+// Loaded is a valid configuration, and what belongs to it.
+type Loaded struct {
+	Config  *config.Config
+	Dump    func() any                  // the configuration for /config_dump
+	Explain func(config.Problems) error // puts file and line to config.Problems; nil: as they are
+}
+
+// explain is Explain where there is one.
+func (l *Loaded) explain(problems config.Problems) error {
+	if l.Explain == nil {
+		return problems
+	}
+	return l.Explain(problems)
+}
+
 // snapshot is one configuration ready to serve. It is never changed; a reload
 // makes another one.
 type snapshot struct {
-	clusters map[string]*cluster.Cluster
-	table    *listener.Table
-	chains   map[*listener.Listener]*proxy.Chains
-	made     time.Time
+	*Loaded
+	clusters  map[string]*cluster.Cluster
+	table     *listener.Table
+	chains    map[string]*proxy.Chains // by listener
+	unmatched *accesslog.Logger        // for connections that never came to a filter chain
+	made      time.Time
 }
 
 // Prepare finds what is wrong with a valid configuration that only the daemon's
@@ -93,45 +111,67 @@ func checkFormats(path string, logs []config.AccessLog) config.Problems {
 	return problems
 }
 
-func (d *Daemon) newSnapshot() (*snapshot, error) {
-	s := &snapshot{
-		clusters: make(map[string]*cluster.Cluster),
-		chains:   make(map[*listener.Listener]*proxy.Chains),
-		made:     time.Now(),
+// newSnapshot makes what a configuration asks for, out of what there is already
+// where that is the same: clusters keep what they know of their endpoints, chains
+// their limits, listeners their tables. Previous is nil at the start.
+func (d *Daemon) newSnapshot(loaded *Loaded, previous *snapshot) (*snapshot, error) {
+	cfg := loaded.Config
+	s := &snapshot{Loaded: loaded, chains: make(map[string]*proxy.Chains), made: time.Now()}
+	var err error
+	if s.unmatched, err = d.files.Logger(cfg.AccessLog); err != nil {
+		return nil, fmt.Errorf("access_log: %w", err)
 	}
-	for i := range d.cfg.Clusters {
-		cfg := &d.cfg.Clusters[i]
-		upstream, err := cluster.New(cfg, d.registry.Cluster(cfg.Name))
-		if err != nil {
-			return nil, fmt.Errorf("cluster %s: %w", cfg.Name, err)
-		}
-		s.clusters[cfg.Name] = upstream
+	if s.clusters, err = d.newClusters(cfg.Clusters, previous); err != nil {
+		return nil, err
 	}
-	var problems config.Problems
-	if s.table, problems = listener.NewTable(d.cfg.Listeners, d.registry); len(problems) > 0 {
-		return nil, d.explain(problems)
-	}
+	table := new(listener.Table)
 	materials := &proxy.Materials{
 		Clusters: s.clusters,
 		Registry: d.registry,
 		Files:    d.files,
 		Loops:    d.loops,
-		Default:  d.cfg.AccessLog,
+		Default:  cfg.AccessLog,
+	}
+	if previous != nil {
+		table = previous.table
+		materials.PreviousDefault = previous.Config.AccessLog
+		materials.Previous = func(listener string) *proxy.Chains { return previous.chains[listener] }
+	}
+	var problems config.Problems
+	if s.table, problems = table.Next(cfg.Listeners, d.registry); len(problems) > 0 {
+		return nil, loaded.explain(problems)
 	}
 	for _, ln := range s.table.Listeners() {
 		chains, err := proxy.NewChains(ln.Config, materials)
 		if err != nil {
 			return nil, err
 		}
-		s.chains[ln] = chains
+		s.chains[ln.Config.Name] = chains
 		ln.Serve = func(loop int, a listener.Accepted) { d.workers[loop].Serve(a, chains) }
 	}
 	return s, nil
 }
 
-func (d *Daemon) explain(problems config.Problems) error {
-	if d.options.Explain == nil {
-		return problems
+// newClusters makes the clusters, but for those that are as they were.
+func (d *Daemon) newClusters(configs []config.Cluster, previous *snapshot) (map[string]*cluster.Cluster, error) {
+	before := make(map[string]*config.Cluster)
+	if previous != nil {
+		for i := range previous.Config.Clusters {
+			before[previous.Config.Clusters[i].Name] = &previous.Config.Clusters[i]
+		}
 	}
-	return d.options.Explain(problems)
+	clusters := make(map[string]*cluster.Cluster, len(configs))
+	for i := range configs {
+		cfg := &configs[i]
+		if old := before[cfg.Name]; old != nil && reflect.DeepEqual(old, cfg) {
+			clusters[cfg.Name] = previous.clusters[cfg.Name]
+			continue
+		}
+		upstream, err := cluster.New(cfg, d.registry.Cluster(cfg.Name))
+		if err != nil {
+			return nil, fmt.Errorf("cluster %s: %w", cfg.Name, err)
+		}
+		clusters[cfg.Name] = upstream
+	}
+	return clusters, nil
 }

@@ -18,22 +18,21 @@ var errNoListener = errors.New("no listener could be bound")
 // bind makes the listening sockets of all loops. Nothing is accepted yet.
 func (d *Daemon) bind() error {
 	wanted := 0
-	for _, ln := range d.snapshot.table.Listeners() {
+	d.acceptors = make([][]*listener.Acceptor, len(d.loops))
+	for _, ln := range d.snapshot.Load().table.Listeners() {
 		if !ln.Config.Bind {
 			continue
 		}
 		wanted++
-		err := d.bindListener(ln)
-		if ln.Config.Address.Addr().Is6() && ipv6Missing(err) {
-			d.log.Warn("this host has no IPv6; the listener is left out",
-				zap.String("listener", ln.Config.Name), zap.Error(err))
-			continue
-		}
+		acceptors, err := d.bindListener(ln, alone)
 		if err != nil {
 			return err
 		}
+		for number, a := range acceptors {
+			d.acceptors[number] = append(d.acceptors[number], a)
+		}
 	}
-	if wanted > 0 && len(d.acceptors) == 0 {
+	if wanted > 0 && len(d.acceptors[0]) == 0 {
 		return errNoListener
 	}
 	return nil
@@ -46,21 +45,46 @@ func ipv6Missing(err error) bool {
 		errors.Is(err, sock.EADDRNOTAVAIL) && sock.Probe(netip.AddrPortFrom(netip.IPv6Loopback(), 0)) != nil
 }
 
-// bindListener makes one socket for each loop. SO_REUSEPORT would let a second
-// daemon of the same user share the port unnoticed, and each would get half of
-// the connections: the address is tried without it first.
-func (d *Daemon) bindListener(ln *listener.Listener) error {
-	if err := sock.Probe(ln.Config.Address); err != nil {
-		return bindError(ln.Config, err)
+// company says who else may be on a listener's address.
+type company bool
+
+const (
+	alone     company = false
+	withOwner company = true // an older socket of this daemon, which will be closed
+)
+
+// bindListener makes one socket for each loop; none where the host has no IPv6.
+// SO_REUSEPORT would let a second daemon of the same user share the port
+// unnoticed, and each would get half of the connections: the address is tried
+// without it first.
+func (d *Daemon) bindListener(ln *listener.Listener, with company) ([]*listener.Acceptor, error) {
+	if with == alone {
+		err := sock.Probe(ln.Config.Address)
+		if ln.Config.Address.Addr().Is6() && ipv6Missing(err) {
+			d.log.Warn("this host has no IPv6; the listener is left out", zap.String("listener", ln.Config.Name), zap.Error(err))
+			return nil, nil
+		}
+		if err != nil {
+			return nil, bindError(ln.Config, err)
+		}
 	}
+	var made []*listener.Acceptor
 	for number := range d.loops {
 		acceptor, err := listener.NewAcceptor(ln, d.entrance, number)
 		if err != nil {
-			return bindError(ln.Config, err)
+			closeAcceptors(made)
+			return nil, bindError(ln.Config, err)
 		}
-		d.acceptors = append(d.acceptors, acceptor)
+		made = append(made, acceptor)
 	}
-	return nil
+	return made, nil
+}
+
+// closeAcceptors closes sockets that were never opened.
+func closeAcceptors(list []*listener.Acceptor) {
+	for _, a := range list {
+		a.Close()
+	}
 }
 
 // bindError says what to do about a socket that could not be made.
@@ -75,8 +99,8 @@ func bindError(cfg *config.Listener, err error) error {
 		case failed.Errno == sock.EADDRNOTAVAIL:
 			hint = "; it is no address of this host: see ip addr"
 		case failed.Op == "IP_TRANSPARENT":
-			hint = "; interception_mode tproxy needs the capability CAP_NET_ADMIN (or CAP_NET_RAW): " +
-				"grant it (setpriv --ambient-caps +net_admin, AmbientCapabilities= in systemd) or use interception_mode redirect"
+			hint = "; interception_mode tproxy needs the capability CAP_NET_RAW (before Linux 5.17 CAP_NET_ADMIN): " +
+				"grant it (setpriv --ambient-caps +net_raw, AmbientCapabilities= in systemd) or use interception_mode redirect"
 		case failed.Errno == sock.EACCES && port < 1024:
 			hint = "; ports below 1024 need the capability CAP_NET_BIND_SERVICE"
 		}
@@ -85,11 +109,14 @@ func bindError(cfg *config.Listener, err error) error {
 }
 
 // accept opens all listening sockets.
-func (d *Daemon) accept() error {
+func (d *Daemon) accept() error { return d.openAll(d.acceptors) }
+
+// openAll starts accepting on the sockets of each loop.
+func (d *Daemon) openAll(acceptors [][]*listener.Acceptor) error {
 	for number, loop := range d.loops {
 		var failed error
 		loop.Do(func() {
-			for _, acceptor := range d.acceptorsOf(number) {
+			for _, acceptor := range acceptors[number] {
 				if err := acceptor.Open(); err != nil && failed == nil {
 					failed = fmt.Errorf("listener %s: watching its socket: %w", acceptor.Listener.Config.Name, err)
 				}
@@ -100,14 +127,4 @@ func (d *Daemon) accept() error {
 		}
 	}
 	return nil
-}
-
-// acceptorsOf are the acceptors of one loop: each listener has as many as there
-// are loops, in their order.
-func (d *Daemon) acceptorsOf(number int) []*listener.Acceptor {
-	var own []*listener.Acceptor
-	for i := number; i < len(d.acceptors); i += len(d.loops) {
-		own = append(own, d.acceptors[i])
-	}
-	return own
 }

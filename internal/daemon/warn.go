@@ -11,13 +11,13 @@ import (
 
 // warn looks for what will hurt later, and says it while somebody reads the log.
 func (d *Daemon) warn() {
-	for _, c := range d.snapshot.clusters {
+	for _, c := range d.snapshot.Load().clusters {
 		if err := c.CheckSource(); err != nil {
 			d.log.Warn("connections of this cluster will fail until its source address exists",
 				zap.String("cluster", c.Name), zap.Error(err))
 		}
 	}
-	for _, line := range outlierWarnings(d.cfg) {
+	for _, line := range outlierWarnings(d.boot) {
 		d.log.Warn(line)
 	}
 	if d.bindsSource() && readSysctl("net/ipv4/tcp_tw_reuse") == "0" {
@@ -27,8 +27,8 @@ func (d *Daemon) warn() {
 }
 
 func (d *Daemon) bindsSource() bool {
-	for i := range d.cfg.Clusters {
-		if c := &d.cfg.Clusters[i]; c.UpstreamBindAddress.IsValid() || c.Type == config.ClusterOriginalDst {
+	for i := range d.boot.Clusters {
+		if c := &d.boot.Clusters[i]; c.UpstreamBindAddress.IsValid() || c.Type == config.ClusterOriginalDst {
 			return true
 		}
 	}

@@ -31,7 +31,7 @@ func layout() map[string][]string {
 
 		"cluster":     with(loops, "cluster/balance", "cluster/dns", "config", "healthcheck", "listener/inspect", "outlier"),
 		"cluster/dns": {"config"},
-		"proxy":       with(loops, "config", "intercept", "listener", "listener/policy", "cluster", "outlier", "proxy/relay"),
+		"proxy":       with(loops, "config", "intercept", "listener", "listener/policy", "cluster", "outlier", "proxy/relay", "internal/handover"),
 		"proxy/relay": {"internal/eventloop", "internal/sock", "internal/stats"},
 
 		// Arithmetic, without sockets and goroutines.
@@ -42,14 +42,16 @@ func layout() map[string][]string {
 		"admin": with(loops, "config"),
 
 		"internal/accesslog": {"config"},
+		"internal/watch":     {},
+		"internal/cgroup":    {},
 		"internal/handover":  {"internal/sock", "internal/systemd"},
 		"internal/systemd":   {"internal/sock"},
 		"internal/eventloop": {"internal/sock"},
 		"internal/sock":      {},
 		"internal/stats":     {},
 
-		"internal/daemon": with(loops, "admin", "cluster", "cluster/dns", "healthcheck", "outlier", "config", "intercept", "listener", "listener/policy", "proxy"),
-		"cmd/sluice":      {"config", "config/native", "configs", "intercept/rules", "internal/daemon", "internal/handover", "listener/explain"},
+		"internal/daemon": with(loops, "internal/handover", "internal/systemd", "internal/watch", "admin", "cluster", "cluster/dns", "healthcheck", "outlier", "config", "intercept", "listener", "listener/policy", "proxy"),
+		"cmd/sluice":      {"config", "config/native", "configs", "intercept/rules", "internal/cgroup", "internal/daemon", "internal/handover", "internal/sock", "listener/explain"},
 
 		// Measures sluice as a user sees it, as a program; of its inside the
 		// load generator uses only what makes event loops.
@@ -111,6 +113,7 @@ func fences() []fence {
 		{"github.com/prometheus", []string{"internal/stats"}, "counting must not cost what a metrics library costs"},
 		{"google.golang.org/protobuf", []string{"internal/stats", "healthcheck"}, "it comes with Prometheus's model, and reads one field of grpc.health.v1"},
 		{"golang.org/x/net", []string{"healthcheck"}, "HPACK is for gRPC health checks; the daemon's sockets are internal/sock's"},
+		{"github.com/fsnotify/fsnotify", []string{"internal/watch"}, "files are watched in one place"},
 		{"github.com/gaissmai/bart", []string{"listener"}, "longest-prefix tables belong to the filter chain index"},
 		{"github.com/miekg/dns", []string{"cluster/dns"}, "names become addresses in one place"},
 		{"github.com/cespare/xxhash", []string{"cluster/balance"}, "it is for rings and tables that agree with Envoy's"},

@@ -3,7 +3,7 @@ package sock
 import "golang.org/x/sys/unix"
 
 // DescriptorLimit is how many descriptors the process may have open, and 0 when
-// the kernel does not tell. The Go runtime has raised it to the hard limit at
+// the kernel does not tell. The Go runtime has raised it to one below the hard limit at
 // start (getrlimit(2), RLIMIT_NOFILE).
 func DescriptorLimit() int {
 	var limit unix.Rlimit

@@ -29,11 +29,17 @@ const (
 	ChecksSkipped             // [cluster] health checks that this host could not make
 	ChecksLate                // [cluster] health checks that began late
 	ConfigReloads             // [result] success or failure
+	ConfigRejected            // 1 while the last reload was rejected
+	DrainActive               // 1 while the daemon drains
+	DrainConnections          // [direction] that a drain waits for; 0 before it
 	AccessLogDropped          // lines
 	ConntrackEntries
 	ConntrackLimit
 	ConntrackInsertFailed
-	BuildInfo // [version, Go version] always 1
+	BuildInfo      // [version, Go version] always 1
+	LookupTimeouts // [cluster] DNS lookups that no server answered in time
+	LookupsPartial // [cluster] DNS lookups that left one address family as it was
+	LookupsCapped  // [cluster] DNS lookups that found too many addresses
 )
 
 type sampledSpec struct {
@@ -67,11 +73,18 @@ var sampledSpecs = [...]sampledSpec{
 	ChecksLate:    {"", "health_check_late_total", counterKind, []string{"cluster"}, "Health checks that began more than a tenth of their interval late."},
 
 	ConfigReloads:         {"", "config_reload_total", counterKind, []string{"result"}, "Configuration reloads."},
+	ConfigRejected:        {"", "config_rejected", gaugeKind, nil, "1 while the last reload was rejected."},
+	DrainActive:           {"", "drain_active", gaugeKind, nil, "1 while the daemon drains."},
+	DrainConnections:      {"", "drain_connections", gaugeKind, []string{"direction"}, "Connections that the drain still waits for, by the direction of their listener."},
 	AccessLogDropped:      {"", "access_log_dropped_lines_total", counterKind, nil, "Access-log lines dropped because their file could not keep up."},
 	ConntrackEntries:      {"", "conntrack_entries", gaugeKind, nil, "Connections that netfilter tracks in this network namespace."},
 	ConntrackLimit:        {"", "conntrack_entries_limit", gaugeKind, nil, "Connections that netfilter can track."},
 	ConntrackInsertFailed: {"", "conntrack_insert_failed_total", counterKind, nil, "Connections that netfilter failed to track."},
 	BuildInfo:             {"", "build_info", gaugeKind, []string{"version", "goversion"}, "What is running; always 1."},
+
+	LookupTimeouts: {"", "dns_timeout_total", counterKind, []string{"cluster"}, "DNS lookups that no server answered in time."},
+	LookupsPartial: {"", "dns_partial_total", counterKind, []string{"cluster"}, "DNS lookups in which one address family could not be asked for."},
+	LookupsCapped:  {"", "dns_capped_total", counterKind, []string{"cluster"}, "DNS lookups of which addresses beyond 5,000 were left out."},
 }
 
 var clusterLabel = []string{"envoy_cluster_name"}
