@@ -191,14 +191,12 @@ func (k *Keeper) round(now time.Time) (next time.Time) {
 	return next
 }
 
-// renew makes a view of what was noted.
+// renew makes a view of what was noted. What comes to be known from here on is
+// noted anew: it may be too late for this view, and Settle for this outlier.
 func (c *Cluster) renew(now time.Time) {
+	c.noted.Store(false) // before all that is looked at: what changes after that is noted anew
 	if c.crossed.Swap(false) {
 		c.detector.Settle(now)
-	}
-	c.noted.Store(false)
-	if c.crossed.Load() { // since the swap, when c was noted still
-		c.note()
 	}
 	if c.discover(now) {
 		return // that has made a view

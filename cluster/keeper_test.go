@@ -15,7 +15,7 @@ import (
 )
 
 // kept makes a cluster that a running keeper keeps until the test ends.
-func kept(t *testing.T, o KeeperOptions, change func(*config.Cluster)) *Cluster {
+func kept(t testing.TB, o KeeperOptions, change func(*config.Cluster)) *Cluster {
 	t.Helper()
 	c := with(t, change)
 	if len(c.cfg.HealthChecks) > 0 {
@@ -39,7 +39,7 @@ func kept(t *testing.T, o KeeperOptions, change func(*config.Cluster)) *Cluster 
 }
 
 // eventually waits for something that another goroutine does.
-func eventually(t *testing.T, what string, holds func() bool) {
+func eventually(t testing.TB, what string, holds func() bool) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()

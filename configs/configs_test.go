@@ -24,7 +24,7 @@ func TestEveryExampleLoads(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := []string{"bookinfo-reviews.yaml", "gateway.yaml", "istio-inbound.yaml", "l4-policy.yaml", "reference.yaml", "sidecar-tproxy.yaml", "sidecar.yaml", "sni-routing.yaml", "two-stage.yaml"}
+	want := []string{"bookinfo-reviews.yaml", "failover.yaml", "gateway.yaml", "istio-inbound.yaml", "l4-policy.yaml", "reference.yaml", "sidecar-tproxy.yaml", "sidecar.yaml", "sni-routing.yaml", "two-stage.yaml"}
 	if len(files) != len(want) {
 		t.Fatalf("examples are %v, want %v", files, want)
 	}

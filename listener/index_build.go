@@ -17,6 +17,7 @@ type builder struct {
 	chains   []config.FilterChain
 	built    map[string]ref // by level and chains, see key
 	trail    []step         // how the group at hand is reached
+	blocks   blocks
 	problems config.Problems
 	reported map[config.Problem]bool
 	pairs    map[[2]int32]bool // chains whose overlap is reported

@@ -79,7 +79,7 @@ func (b *builder) serverNames(chains []int32) ref {
 		if len(key) > maxServerName {
 			return
 		}
-		t.to.add(string(key), to)
+		t.to.add(b.blocks.key(string(key)), to)
 		ways.add(to)
 		t.longest = max(t.longest, int32(len(key)))
 		if strings.HasPrefix(string(key), ".") {
@@ -87,6 +87,7 @@ func (b *builder) serverNames(chains []int32) ref {
 		}
 	})
 	ways.add(t.any)
+	t.to.few = b.blocks.few(t.to.few)
 	b.index.serverNames = append(b.index.serverNames, t)
 	b.index.ways[0] = append(b.index.ways[0], ways)
 	return ref{serverName, ways.asks | asksServerName, int32(len(b.index.serverNames) - 1)}
@@ -163,10 +164,11 @@ func (b *builder) protocols(chains []int32) ref {
 	var ways branches
 	list := func(m *config.Match) []string { return m.ApplicationProtocols }
 	t.any = eachListed(b, applicationProtocol, chains, list, func(p string, to ref) {
-		t.to.add(p, to)
+		t.to.add(b.blocks.key(p), to)
 		ways.add(to)
 	})
 	ways.add(t.any)
+	t.to.few = b.blocks.few(t.to.few)
 	b.index.protocols = append(b.index.protocols, t)
 	b.index.ways[applicationProtocol-serverName] = append(b.index.ways[applicationProtocol-serverName], ways)
 	return ref{applicationProtocol, ways.asks | asksApplicationProtocols, int32(len(b.index.protocols) - 1)}

@@ -91,6 +91,18 @@ func (l *Limits) admit(ln *Listener) Refusal {
 	return Admitted
 }
 
+// Adopt takes places for a connection of ln that lives already and came from
+// another process, whatever the limits are: from its peer's address, too. Release
+// and the place's own Release give them back.
+func (l *Limits) Adopt(peer netip.Addr, ln *Listener) policy.SourcePlace {
+	ln.active.Add(1)
+	l.active.Add(1)
+	if l.Sources == nil {
+		return policy.SourcePlace{}
+	}
+	return l.Sources.Adopt(peer)
+}
+
 // Release gives back the place of an admitted connection.
 func (l *Limits) Release(ln *Listener) {
 	ln.active.Add(-1)

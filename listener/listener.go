@@ -29,6 +29,12 @@ type Listener struct {
 	active  *atomic.Int64 // shared with what it was in earlier configurations
 }
 
+// NewOrphanage makes a listener that has no socket and chooses no chain: it counts
+// the connections whose listeners are gone.
+func NewOrphanage(cfg *config.Listener, st stats.Listener) *Listener {
+	return &Listener{Config: cfg, Stats: st, active: new(atomic.Int64)}
+}
+
 // Match chooses the filter chain: its place in the configuration, or NoMatch.
 func (l *Listener) Match(f *Facts) int { return l.index.Match(f) }
 

@@ -131,21 +131,35 @@ func newRoute(upstream *cluster.Cluster, direction config.Direction, tcp stats.T
 		cluster: upstream,
 		istio:   m.Registry.Istio(stats.IstioLabels{Reporter: reporter, Cluster: upstream.Name}),
 	}
-	shares := m.Registry.Relay()
-	for _, loop := range m.Loops {
+	r.measure(tcp, m.Registry.Relay(), m.Loops)
+	return r
+}
+
+// measure makes the route's meters.
+func (r *route) measure(tcp stats.TCP, shares stats.Relay, loops []listener.Loop) {
+	for _, loop := range loops {
 		r.meters = append(r.meters, relay.Meter{
 			Shard:         loop.Shard,
 			DownstreamRx:  tcp.RxBytes,
 			DownstreamTx:  tcp.TxBytes,
-			UpstreamRx:    upstream.Stats.RxBytes,
-			UpstreamTx:    upstream.Stats.TxBytes,
+			UpstreamRx:    r.cluster.Stats.RxBytes,
+			UpstreamTx:    r.cluster.Stats.TxBytes,
 			IstioReceived: r.istio.Received,
 			IstioSent:     r.istio.Sent,
 			CopyBytes:     shares.CopyBytes,
 			SpliceBytes:   shares.SpliceBytes,
 		})
 	}
-	return r
+}
+
+// routeTo is the route to a cluster by name; nil: the chain does not lead there.
+func (c *Chain) routeTo(cluster string) *route {
+	for i := range c.routes {
+		if c.routes[i].cluster.Name == cluster {
+			return &c.routes[i]
+		}
+	}
+	return nil
 }
 
 // route chooses the cluster for one connection.

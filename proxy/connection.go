@@ -35,6 +35,7 @@ const (
 	inspecting              // the client's first bytes are waited for
 	connecting              // the upstream socket is being connected
 	relaying                // the relay owns both sockets
+	away                    // given out of this process, or about to be
 	closed
 )
 
@@ -49,6 +50,7 @@ type Connection struct {
 	chain    *Chain // nil: none matched, or refused before
 	route    *route // of the chain
 	outcome  outcome
+	names    *names // nil: those of listener, chain and cluster
 
 	chains     *Chains              // to choose from
 	inspection *listener.Inspection // nil: nobody looked
@@ -76,7 +78,9 @@ type Connection struct {
 	timer    eventloop.Timer
 
 	accepted  int64 // loop times
-	connected int64 // 0: never
+	connected int64 // when established
+
+	established bool // there was an upstream connection
 }
 
 // outcome is how a connection ended, as far as it has.
@@ -217,7 +221,7 @@ func (c *Connection) startRelay(events uint32) {
 	now := c.loop().Now()
 	meter := &c.route.meters[c.worker.number]
 	c.relay.Start(c.fds, c.worker.relays, meter, &c.chain.timeouts, c.accepted, now)
-	c.state, c.connected = relaying, now
+	c.state, c.connected, c.established = relaying, now, true
 	c.expect()
 	c.relay.Note(relay.Downstream, c.early)
 	c.relay.Note(relay.Upstream, events)
@@ -320,7 +324,7 @@ func (c *Connection) fail(reason accesslog.CloseReason, flags accesslog.Flags) {
 // reset ends a connection in whatever state it is, for the proxy's own reason.
 func (c *Connection) reset(reason accesslog.CloseReason) {
 	switch c.state {
-	case closed:
+	case closed, away:
 		return
 	case relaying:
 		c.relay.Reset()
@@ -344,6 +348,13 @@ func (c *Connection) end() {
 	c.state = closed
 	c.loop().StopTimer(&c.timer)
 	c.loop().Forget(c.watches[relay.Downstream])
+	c.leavePlaces()
+	c.countEnd()
+	c.log(config.LogEnd)
+}
+
+// leavePlaces gives back what the connection holds beside the upstream's places.
+func (c *Connection) leavePlaces() {
 	c.unclaim()
 	if c.admitted {
 		c.worker.around.Limits.Release(c.listener)
@@ -351,8 +362,6 @@ func (c *Connection) end() {
 	}
 	c.sourcePlace.Release()
 	c.leaveGate()
-	c.countEnd()
-	c.log(config.LogEnd)
 }
 
 // closeDownstream closes the client's socket by sock.Close or sock.Reset, once:

@@ -205,6 +205,7 @@ func (c *Connection) forgetNote() {
 func (c *Connection) unclaim() {
 	if c.dialling.claimed {
 		c.worker.around.Guard.Closed(c.peer, c.destination)
+		c.dialling.claimed = false
 	}
 }
 
@@ -257,12 +258,12 @@ func (c *Connection) dialTimedOut() {
 func (c *Connection) attemptFailed(err error) {
 	c.outcome.failure = err
 	c.countDialFailed(err)
-	c.leavePlaces()
+	c.leaveBreakers()
 }
 
-// leavePlaces gives back what the circuit breakers gave to the attempt, once,
+// leaveBreakers gives back what the circuit breakers gave to the attempt, once,
 // however far it has come: a panic may end it anywhere.
-func (c *Connection) leavePlaces() {
+func (c *Connection) leaveBreakers() {
 	d := &c.dialling
 	if d.admitted {
 		d.admitted = false
@@ -304,7 +305,7 @@ func (c *Connection) hangUp() {
 	c.dropRival()
 	c.closeUpstream()
 	c.countUpstreamEnd()
-	c.leavePlaces()
+	c.leaveBreakers()
 	c.state = opening
 }
 
@@ -327,7 +328,7 @@ func (c *Connection) forgetUpstream() {
 func (c *Connection) leaveUpstream() {
 	c.forgetUpstream()
 	c.countUpstreamEnd()
-	c.leavePlaces()
+	c.leaveBreakers()
 }
 
 // sinceAccept is how long ago the connection was accepted.

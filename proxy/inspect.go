@@ -31,7 +31,7 @@ type Info struct {
 func (w *Worker) Inspect(cluster string, limit int) []Info {
 	var list []Info
 	for c := w.live; c != nil && len(list) < limit; c = c.next {
-		if cluster == "" || c.route != nil && c.cluster().Name == cluster {
+		if cluster == "" || c.route != nil && c.clusterName() == cluster {
 			list = append(list, c.info())
 		}
 		if c.next == w.live {
@@ -44,7 +44,7 @@ func (w *Worker) Inspect(cluster string, limit int) []Info {
 func (c *Connection) info() Info {
 	info := Info{
 		ID:         c.id,
-		Listener:   c.listener.Config.Name,
+		Listener:   c.listenerName(),
 		Downstream: c.peer,
 		Original:   c.destination,
 		Start:      c.loop().Wall(c.accepted),
@@ -52,12 +52,12 @@ func (c *Connection) info() Info {
 		Idle:       c.sinceAccept(),
 	}
 	if c.chain != nil {
-		info.Chain, info.Cluster = c.chain.Name, c.cluster().Name
+		info.Chain, info.Cluster = c.chainName(), c.clusterName()
 	}
 	if c.dialling.attempts > 0 {
 		info.Upstream, info.UpstreamLocal = c.dialling.endpoint.Address, c.upstreamLocal()
 	}
-	if c.connected > 0 {
+	if c.established {
 		info.Connected = true
 		info.Received, info.Sent = c.relay.Read(relay.Downstream), c.relay.Written(relay.Downstream)
 		info.Idle = time.Duration(c.loop().Now() - c.relay.LastByte())

@@ -31,8 +31,8 @@ func (c *Connection) fill(r *accesslog.Record) {
 	*r = accesslog.Record{
 		ConnectionID:           c.id,
 		Start:                  c.loop().Wall(c.accepted),
-		Listener:               c.listener.Config.Name,
-		Direction:              string(c.listener.Config.Direction),
+		Listener:               c.listenerName(),
+		Direction:              c.direction(),
 		DownstreamRemote:       c.source,
 		DownstreamDirectRemote: c.peer,
 		DownstreamLocal:        c.destination,
@@ -60,13 +60,12 @@ func (c *Connection) fill(r *accesslog.Record) {
 		r.UpstreamFailure = o.failure.Error()
 	}
 	if c.chain != nil {
-		r.FilterChain = c.chain.Name
-		r.UpstreamCluster = c.cluster().Name
+		r.FilterChain, r.UpstreamCluster = c.chainName(), c.clusterName()
 	}
 	if d.attempts > 0 {
 		r.UpstreamHost, r.UpstreamLocal, r.UpstreamLocality = d.endpoint.Address, d.local, d.endpoint.Locality()
 	}
-	if c.connected > 0 {
+	if c.established {
 		r.Connect = time.Duration(c.connected - d.began)
 		r.BytesReceived = c.relay.Read(relay.Downstream)
 		r.BytesSent = c.relay.Written(relay.Downstream)
@@ -82,11 +81,17 @@ func (c *Connection) countBegin() {
 	c.counted = true
 	s, l := c.shard(), &c.listener.Stats
 	s.Inc(l.CxTotal)
-	s.Move(l.CxActive, 1)
-	s.Move(c.worker.loop.Stats.Connections, 1)
 	s.Inc(c.chain.tcp.CxTotal)
-	s.Move(c.chain.tcp.CxActive, 1)
 	s.Inc(c.route.istio.Opened)
+	c.countActive(1)
+}
+
+// countActive counts a connection that comes or leaves.
+func (c *Connection) countActive(n int64) {
+	s := c.shard()
+	s.Move(c.listener.Stats.CxActive, n)
+	s.Move(c.worker.loop.Stats.Connections, n)
+	s.Move(c.chain.tcp.CxActive, n)
 }
 
 func (c *Connection) countEnd() {
@@ -95,10 +100,8 @@ func (c *Connection) countEnd() {
 	}
 	s, l := c.shard(), &c.listener.Stats
 	s.Inc(l.CxDestroy)
-	s.Move(l.CxActive, -1)
-	s.Move(c.worker.loop.Stats.Connections, -1)
 	s.Observe(l.CxLength, c.sinceAccept())
-	s.Move(c.chain.tcp.CxActive, -1)
+	c.countActive(-1)
 	c.route.istio.Close(s, c.outcome.flags.String())
 }
 
@@ -153,7 +156,7 @@ func (c *Connection) countUpstreamEnd() {
 	} else {
 		s.Inc(u.DestroyLocal)
 	}
-	if c.connected > 0 {
+	if c.established {
 		s.Observe(u.LengthMs, time.Duration(c.loop().Now()-c.connected))
 	}
 }

@@ -30,6 +30,18 @@ type Surroundings struct {
 	IDs atomic.Uint64
 }
 
+// ContinueIDs lets new connections have numbers above id, which another process
+// has given. Who takes its connections over calls it before the first one is
+// accepted. Any thread.
+func (s *Surroundings) ContinueIDs(id uint64) {
+	for {
+		last := s.IDs.Load()
+		if last >= id || s.IDs.CompareAndSwap(last, id) {
+			return
+		}
+	}
+}
+
 // maxFree is how many ended connections a worker keeps to use again. More would
 // hold the memory of the busiest moment for ever.
 const maxFree = 1024
@@ -88,17 +100,23 @@ func (w *Worker) take() *Connection {
 	} else {
 		c = &Connection{worker: w}
 	}
-	if w.live == nil {
-		c.next, c.prev = c, c
-		w.live = c
-	} else {
-		c.next, c.prev = w.live, w.live.prev
-		c.prev.next, c.next.prev = c, c
-	}
+	w.link(c)
 	return c
 }
 
-func (w *Worker) put(c *Connection) {
+// link puts a connection on the live ring.
+func (w *Worker) link(c *Connection) {
+	if w.live == nil {
+		c.next, c.prev = c, c
+		w.live = c
+		return
+	}
+	c.next, c.prev = w.live, w.live.prev
+	c.prev.next, c.next.prev = c, c
+}
+
+// unlink takes a connection off the live ring.
+func (w *Worker) unlink(c *Connection) {
 	if w.live == c {
 		w.live = c.next
 	}
@@ -107,6 +125,10 @@ func (w *Worker) put(c *Connection) {
 	}
 	c.prev.next, c.next.prev = c.next, c.prev
 	c.next, c.prev = nil, nil
+}
+
+func (w *Worker) put(c *Connection) {
+	w.unlink(c)
 	if w.kept < maxFree {
 		c.next, w.free = w.free, c
 		w.kept++

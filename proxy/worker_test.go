@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"context"
 	"errors"
 	"io"
 	"net"
@@ -33,6 +34,7 @@ type workbench struct {
 	chains *Chains
 	limits *listener.Limits
 
+	homes    *Homes
 	registry *stats.Registry
 	socket   int // listens; accepted connections are served by hand
 	addr     netip.AddrPort
@@ -47,11 +49,16 @@ func newWorkbench(t *testing.T) *workbench {
 // the cluster app.
 func newWorkbenchOf(t *testing.T, change func(*config.Listener)) *workbench {
 	t.Helper()
-	echo := echoServer(t)
+	return newWorkbenchTo(t, echoServer(t), change)
+}
+
+// newWorkbenchTo has another server behind the chain.
+func newWorkbenchTo(t *testing.T, server netip.AddrPort, change func(*config.Listener)) *workbench {
+	t.Helper()
 	cfg := config.Default()
 	cfg.Clusters = []config.Cluster{config.DefaultCluster()}
 	cfg.Clusters[0].Name, cfg.Clusters[0].Type = "app", config.ClusterStatic
-	cfg.Clusters[0].Endpoints = []config.Endpoint{{Address: config.Address(echo), Weight: 1}}
+	cfg.Clusters[0].Endpoints = []config.Endpoint{{Address: config.Address(server), Weight: 1}}
 	ln := config.DefaultListener()
 	ln.Name, ln.Address = "gateway", netip.MustParseAddrPort("127.0.0.1:1")
 	chain := config.DefaultFilterChain()
@@ -80,13 +87,15 @@ func newWorkbenchOf(t *testing.T, change func(*config.Listener)) *workbench {
 	}
 	chains, err := NewChains(&cfg.Listeners[0], materials)
 	must(t, err)
+	homes, err := NewHomes(table, map[string]*Chains{table.Listeners()[0].Config.Name: chains}, materials)
+	must(t, err)
 	limits := &listener.Limits{Sources: policy.NewSources(1000)}
 	limits.Sources.SetMax(1000)
 	around := &Surroundings{
 		Guard: intercept.NewGuard(hosts), Limits: limits, Resets: registry.Relay(), Inspections: registry.Inspection(), Log: zap.NewNop(),
 	}
 	around.Unmatched.Store(unmatched)
-	w := &workbench{t: t, loop: loop, ln: table.Listeners()[0], chains: chains, limits: limits, registry: registry}
+	w := &workbench{t: t, loop: loop, ln: table.Listeners()[0], chains: chains, limits: limits, homes: homes, registry: registry}
 	w.worker = NewWorker(0, loop, around)
 	loop.Shard.Grow(registry.Cells())
 	w.socket, err = sock.Listen(netip.MustParseAddrPort("127.0.0.1:0"), sock.ListenOptions{})
@@ -98,7 +107,7 @@ func newWorkbenchOf(t *testing.T, change func(*config.Listener)) *workbench {
 		loop.Stop()
 		w.worker.Close()
 		sock.Close(w.socket)
-		must(t, files.Close(t.Context()))
+		must(t, files.Close(context.Background()))
 	})
 	return w
 }
@@ -125,7 +134,7 @@ func (w *workbench) connectFrom(source string, chains *Chains) net.Conn {
 	})
 	w.loop.AddLoad(1)
 	w.loop.Do(func() {
-		place, _ := w.limits.Sources.Take(peer.Addr())
+		place := w.limits.Adopt(peer.Addr(), w.ln)
 		accepted := listener.Accepted{FD: fd, Place: place, Listener: w.ln, Peer: peer, Destination: w.addr, At: w.loop.Now()}
 		w.worker.Serve(accepted, chains)
 	})

@@ -73,7 +73,7 @@ func checkCases() []checkCase {
 // pingPong is a check in redis's own words.
 var pingPong = fmt.Sprintf("{send: %q, receive: [%q]}", hex.EncodeToString([]byte("PING\r\n")), hex.EncodeToString([]byte("+PONG\r\n")))
 
-const quickCheck = ", interval: 100ms, timeout: 1s, no_traffic_interval: 100ms"
+const checkTimes = ", interval: 100ms, timeout: 1s, no_traffic_interval: 100ms"
 
 // TestHealthChecks has servers nobody here wrote, and some nobody should have
 // written, checked in each way.
@@ -88,7 +88,7 @@ func TestHealthChecks(t *testing.T) {
 	var gateways []gateway
 	for i, tc := range checkCases() {
 		gateways = append(gateways, gateway{name: tc.name, port: 20000 + i, endpoints: []string{fmt.Sprintf("%s:%d", remoteIP, tc.port)},
-			cluster: "health_checks: [{" + tc.check + quickCheck + "}]"})
+			cluster: "health_checks: [{" + tc.check + checkTimes + "}]"})
 	}
 	s := startSidecar(w, gatewayText(quickDrain, gateways...), launch{uid: sidecarID, checks: len(gateways)})
 	for _, tc := range checkCases() {

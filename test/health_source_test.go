@@ -51,7 +51,7 @@ func TestHealthChecksGoOutAsTraffic(t *testing.T) {
 	listeners, clusters := "", ""
 	for i, tc := range cases {
 		listeners += fmt.Sprintf("- {name: %s, address: 0.0.0.0:%d, default_filter_chain: {tcp_proxy: {cluster: %[1]s}}}\n", tc.name, 20000+i)
-		clusters += fmt.Sprintf("- {name: %s, endpoints: [{address: %q}], %s, health_checks: [{%s%s}]}\n", tc.name, tc.address, tc.cluster, tc.check, quickCheck)
+		clusters += fmt.Sprintf("- {name: %s, endpoints: [{address: %q}], %s, health_checks: [{%s%s}]}\n", tc.name, tc.address, tc.cluster, tc.check, checkTimes)
 	}
 	s := startSidecar(w, head+quickDrain+"listeners:\n"+listeners+"clusters:\n"+clusters, launch{uid: sidecarID, checks: len(cases)})
 	for _, tc := range cases {

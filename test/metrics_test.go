@@ -127,3 +127,13 @@ func (s *sidecar) ready() (bool, error) {
 	status, _, err := s.get(s.host, "http://127.0.0.1:15021/healthz/ready")
 	return status == http.StatusOK, err
 }
+
+// admin asks the admin port.
+func (s *sidecar) admin(path string) string {
+	s.w.Helper()
+	status, body, err := s.get(s.host, "http://127.0.0.1:15000"+path)
+	if err != nil || status != http.StatusOK {
+		s.w.Fatalf("GET %s: status %d, %v", path, status, err)
+	}
+	return body
+}

@@ -14,6 +14,9 @@ import (
 // rolePipes takes up the pipe memory that its user may have.
 const rolePipes = "pipes"
 
+// roleGreet is a server that greets at each address of its arguments.
+const roleGreet = "greet"
+
 // roleApplication is greet as a program. After SIGUSR1 it goes on to accept and
 // says nothing, not even the end; after SIGUSR2 it greets again.
 const roleApplication = "application"
@@ -26,6 +29,12 @@ func play(role string) int {
 	switch role {
 	case rolePipes:
 		return takePipes()
+	case roleHealthy:
+		return beHealthy()
+	case roleNames:
+		return beNames()
+	case roleGreet:
+		return greetAt(os.Args[1:])
 	case roleApplication:
 		return beApplication()
 	}
@@ -90,4 +99,30 @@ func beApplication() int {
 			greet(conn.(*net.TCPConn))
 		}()
 	}
+}
+
+// greetAt greets until it is killed.
+func greetAt(addresses []string) int {
+	for _, address := range addresses {
+		l, err := net.Listen("tcp", address)
+		if err != nil {
+			fmt.Println(err)
+			return 1
+		}
+		go func() {
+			for {
+				conn, err := l.Accept()
+				if err != nil {
+					fmt.Println(err)
+					return
+				}
+				go func() {
+					defer conn.Close()
+					greet(conn.(*net.TCPConn))
+				}()
+			}
+		}()
+	}
+	fmt.Println("listening")
+	select {}
 }

@@ -6,6 +6,8 @@ import (
 	"io"
 	"net"
 	"os"
+	"os/exec"
+	"path/filepath"
 	"sync"
 	"testing"
 
@@ -58,22 +60,29 @@ func TestStreams(t *testing.T) {
 // user may have.
 func takePipeQuota(w *world, user *testnet.Host) {
 	w.Helper()
+	cmd := user.Command(w.roleProgram())
+	cmd.Env = append(os.Environ(), roleVar+"="+rolePipes)
+	user.StartCommand(cmd).WaitLog("holding")
+}
+
+// roleProgram is a copy of the test binary, to be started in a role: go test
+// keeps its binaries where only their owner may go.
+func (w *world) roleProgram() string {
+	w.Helper()
+	path := filepath.Join(w.net.Dir(), "role")
+	if _, err := os.Stat(path); err == nil {
+		return path
+	}
 	exe, err := os.Executable()
 	if err != nil {
 		w.Fatal(err)
 	}
-	program, err := os.ReadFile(exe)
-	if err != nil {
-		w.Fatal(err)
+	// Another process copies it: a descriptor of ours that is open for writing
+	// would go to what other tests start meanwhile, and keep it from running.
+	if out, err := exec.Command("install", "-m", "755", exe, path).CombinedOutput(); err != nil {
+		w.Fatalf("copy the test binary: %v\n%s", err, out)
 	}
-	path := w.file("role", "")
-	// go test keeps its binaries where only their owner may go.
-	if err := errors.Join(os.WriteFile(path, program, 0o755), os.Chmod(path, 0o755)); err != nil {
-		w.Fatal(err)
-	}
-	cmd := user.Command(path)
-	cmd.Env = append(os.Environ(), roleVar+"="+rolePipes)
-	user.StartCommand(cmd).WaitLog("holding")
+	return path
 }
 
 // messages are sent one at a time, each way in turn, and echoed.

@@ -7,16 +7,26 @@ import (
 )
 
 // match finds members again: for each place in old, the place in keys that has
-// the same key, or -1. Of members with the same key each is found once.
+// the same key, or -1. Of members with the same key each is found once. Most
+// changes are one member more or less, with all others in their places before
+// and after it, which needs no map.
 func match(old, keys []string) []int32 {
-	places := make(map[string]int32, len(old))
 	found := make([]int32, len(old))
-	for i, key := range old {
-		places[key] = int32(i)
+	from, end := 0, len(old)
+	for ; from < min(end, len(keys)) && old[from] == keys[from]; from++ {
+		found[from] = int32(from)
+	}
+	longer := len(keys) - len(old)
+	for ; end > from && end+longer > from && old[end-1] == keys[end-1+longer]; end-- {
+		found[end-1] = int32(end - 1 + longer)
+	}
+	places := make(map[string]int32, end-from)
+	for i := from; i < end; i++ {
+		places[old[i]] = int32(i)
 		found[i] = -1
 	}
-	for i, key := range keys {
-		if place, ok := places[key]; ok && found[place] < 0 {
+	for i := from; i < end+longer; i++ {
+		if place, ok := places[keys[i]]; ok && found[place] < 0 {
 			found[place] = int32(i)
 		}
 	}

@@ -72,6 +72,7 @@ func newRootCommand(env *env) *cobra.Command {
 		newIptablesCommand(env),
 		newSchemaCommand(env),
 		newWaitCommand(env),
+		newHoldCommand(),
 		newVersionCommand(env.stdout),
 	)
 	return root

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"runtime/debug"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -108,6 +109,9 @@ func run(file string, options native.Options, watched string, env *env) error {
 	if err != nil {
 		return err
 	}
+	// Reading a large configuration takes many times the memory that is needed
+	// afterwards, which the runtime would give back in minutes.
+	debug.FreeOSMemory()
 	return d.Run(signals)
 }
 

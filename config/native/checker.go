@@ -58,7 +58,7 @@ func (c *checker) value(path string, n *yaml.Node, s *shape) (any, bool) {
 // mapping returns an empty map for what is no mapping, so that the items of a
 // list keep their numbers.
 func (c *checker) mapping(path string, n *yaml.Node, s *shape) (map[string]any, bool) {
-	values := make(map[string]any, len(s.fields))
+	values := make(map[string]any, len(n.Content)/2)
 	if n.Kind != yaml.MappingNode {
 		c.refuse(n, path, "must be a mapping (key: value), not "+describe(n))
 		return values, true

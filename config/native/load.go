@@ -79,7 +79,7 @@ func Parse(name string, data []byte, opts Options) (*Loaded, error) {
 		return nil, asError(append(problems, Problem{File: name, Message: err.Error()}))
 	}
 	config.Normalize(cfg)
-	from := origin{doc: doc, overrides: overrides}
+	from := origin{name: name, doc: doc, overrides: overrides}
 	found := config.Validate(cfg)
 	if len(problems) == 0 && len(found) == 0 && opts.Prepare != nil {
 		found = opts.Prepare(cfg)
@@ -88,19 +88,25 @@ func Parse(name string, data []byte, opts Options) (*Loaded, error) {
 	if len(problems) > 0 {
 		return nil, asError(problems)
 	}
-	return &Loaded{Config: cfg, origin: from}, nil
+	return &Loaded{Config: cfg, origin: origin{name: name, text: data, overrides: overrides}}, nil
 }
 
-// origin knows where values came from.
+// origin knows where values came from. A document takes ten times the memory
+// of its text, so that of a valid configuration only the text is kept.
 type origin struct {
+	name      string // of the file, for messages
 	doc       *document
+	text      []byte // of a document that can be read; instead of doc
 	overrides []setting
 }
 
 func (o origin) locate(problems config.Problems) []Problem {
+	if o.doc == nil && len(problems) > 0 {
+		o.doc, _ = parseDocument(o.name, o.text)
+	}
 	located := make([]Problem, 0, len(problems))
 	for _, p := range problems {
-		at := Problem{File: o.doc.name, Path: p.Path, Message: p.Message}
+		at := Problem{File: o.name, Path: p.Path, Message: p.Message}
 		if source := o.override(p.Path); source != "" {
 			at.File = source
 		} else {

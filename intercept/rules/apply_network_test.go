@@ -12,6 +12,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/sluiceproxy/sluice/internal/testnet"
 )
@@ -51,9 +52,22 @@ func hostWith(t *testing.T, variant string) Host {
 	return NewHost(SearchPath(dir))
 }
 
+// settle waits until the kernel has nothing more to do for the addresses of lo:
+// one that was just added is tentative for a moment, and has no route yet.
+func settle(t *testing.T, pod *testnet.Host) {
+	t.Helper()
+	testnet.Eventually(t, 20*time.Second, func() error {
+		if list := pod.Run("ip", "addr", "show", "dev", "lo"); strings.Contains(list, "tentative") {
+			return errors.New("an address of lo is still tentative: " + list)
+		}
+		return nil
+	})
+}
+
 // picture is everything that apply may change, as the tools print it.
 func picture(t *testing.T, pod *testnet.Host, h Host) string {
 	t.Helper()
+	settle(t, pod)
 	var b strings.Builder
 	pod.Do(func() {
 		for _, c := range []command{
@@ -235,6 +249,7 @@ func TestFamilyLeftOut(t *testing.T) {
 func TestAddressThatWasThere(t *testing.T) {
 	f, h := newFixture(t), systemHost()
 	f.pod.Run("ip", "-6", "addr", "add", "::6/128", "dev", "lo")
+	settle(t, f.pod)
 	before := f.pod.Run("ip", "addr", "show", "dev", "lo")
 	f.applyOn(h, Default(), IPv4, IPv6)
 	f.cleanOn(h)

@@ -179,6 +179,15 @@ func (l *Loop) Change(w Watch, fd int, interest uint32) sock.Errno {
 // without a call of its own.
 func (l *Loop) Forget(w Watch) { l.slots.release(w) }
 
+// Detach is Forget for a descriptor that is given away open: to another process,
+// for example. While anybody holds it, closing it here would leave it in epoll,
+// and the loop would be woken for what is no longer its own. An error says that fd
+// was not watched.
+func (l *Loop) Detach(w Watch, fd int) sock.Errno {
+	l.slots.release(w)
+	return l.epoll.Remove(fd)
+}
+
 // Again calls the watch's handler with events in the next turn, after others
 // had theirs: a handler with much to do shares the loop that way.
 func (l *Loop) Again(w Watch, events uint32) {

@@ -13,6 +13,9 @@ type Connection struct {
 	Chain    string
 	Cluster  string
 
+	Direction string   // of the listener
+	Trail     []string // bound listeners that it came through, by name, for the loop guard
+
 	Peer          netip.AddrPort // of the downstream socket
 	Source        netip.AddrPort // the client, as a PROXY header told it
 	Destination   netip.AddrPort // the original destination
@@ -24,9 +27,23 @@ type Connection struct {
 	LastByte  time.Time
 	Attempts  int // to connect
 
+	ConnectTook time.Duration // the attempt that succeeded
+
+	// For outlier detection: the endpoint's first byte is waited for, since the
+	// client's first one was passed on (zero: not yet).
+	FirstByteAwaited bool
+	Asked            time.Time
+
 	ServerName           string
 	TransportProtocol    string
 	ApplicationProtocols []string
+
+	Inspected       bool   // somebody looked at the first bytes
+	ServerNameKnown bool   // ServerName is what the client asked for, or it asked for none
+	JA3, JA4        string // fingerprints of its ClientHello
+	ProxyAuthority  []byte // TLVs of its PROXY header: bytes of any kind
+	ProxyUniqueID   []byte
+	RBACLogPolicy   string // the policy with action log that matched
 
 	FromDownstream Flow
 	FromUpstream   Flow

@@ -31,7 +31,7 @@ func layout() map[string][]string {
 
 		"cluster":     with(loops, "cluster/balance", "cluster/dns", "config", "healthcheck", "listener/inspect", "outlier"),
 		"cluster/dns": {"config"},
-		"proxy":       with(loops, "config", "intercept", "listener", "listener/policy", "cluster", "outlier", "proxy/relay"),
+		"proxy":       with(loops, "config", "intercept", "listener", "listener/policy", "cluster", "outlier", "proxy/relay", "internal/handover"),
 		"proxy/relay": {"internal/eventloop", "internal/sock", "internal/stats"},
 
 		// Arithmetic, without sockets and goroutines.
@@ -44,13 +44,14 @@ func layout() map[string][]string {
 		"internal/accesslog": {"config"},
 		"internal/watch":     {},
 		"internal/cgroup":    {},
-		"internal/handover":  {"internal/sock"},
+		"internal/handover":  {"internal/sock", "internal/systemd"},
+		"internal/systemd":   {"internal/sock"},
 		"internal/eventloop": {"internal/sock"},
 		"internal/sock":      {},
 		"internal/stats":     {},
 
-		"internal/daemon": with(loops, "internal/watch", "admin", "cluster", "cluster/dns", "healthcheck", "outlier", "config", "intercept", "listener", "listener/policy", "proxy"),
-		"cmd/sluice":      {"config", "config/native", "configs", "intercept/rules", "internal/cgroup", "internal/daemon", "internal/sock", "listener/explain"},
+		"internal/daemon": with(loops, "internal/handover", "internal/systemd", "internal/watch", "admin", "cluster", "cluster/dns", "healthcheck", "outlier", "config", "intercept", "listener", "listener/policy", "proxy"),
+		"cmd/sluice":      {"config", "config/native", "configs", "intercept/rules", "internal/cgroup", "internal/daemon", "internal/handover", "internal/sock", "listener/explain"},
 
 		// Measures sluice as a user sees it, as a program; of its inside the
 		// load generator uses only what makes event loops.

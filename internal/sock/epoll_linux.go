@@ -44,6 +44,14 @@ func (e *Epoll) Change(fd int, interest uint32, data uint64) Errno {
 	return e.control(unix.EPOLL_CTL_MOD, fd, interest, data)
 }
 
+// Remove ends what Add began, for a descriptor that lives on. To close one is not
+// enough where it has a twin, in this process or in another one to which it was
+// sent: the set holds what both stand for, until the last of them is closed
+// (epoll(7), Questions and answers).
+func (e *Epoll) Remove(fd int) Errno {
+	return e.control(unix.EPOLL_CTL_DEL, fd, 0, 0)
+}
+
 func (e *Epoll) control(op, fd int, interest uint32, data uint64) Errno {
 	event := unix.EpollEvent{Events: interest, Fd: int32(uint32(data)), Pad: int32(data >> 32)}
 	_, _, errno := unix.RawSyscall6(unix.SYS_EPOLL_CTL, uintptr(e.fd), uintptr(op), uintptr(fd),

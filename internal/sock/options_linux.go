@@ -106,10 +106,9 @@ func TakeError(fd int) Errno {
 // Unsent is how many bytes the peer has not acknowledged yet (SIOCOUTQ in
 // tcp(7)), and 0 when the kernel does not tell.
 func Unsent(fd int) int {
-	var n int32
-	_, _, errno := unix.RawSyscall(unix.SYS_IOCTL, uintptr(fd), unix.SIOCOUTQ, uintptr(unsafe.Pointer(&n)))
+	n, errno := queued(fd, unix.SIOCOUTQ)
 	if errno != 0 {
 		return 0
 	}
-	return int(n)
+	return n
 }

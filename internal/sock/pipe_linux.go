@@ -1,6 +1,10 @@
 package sock
 
-import "golang.org/x/sys/unix"
+import (
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
 
 // Pipe is a kernel pipe, non-blocking at both ends. Its owner calls Close.
 type Pipe struct {
@@ -25,6 +29,15 @@ func NewPipe(size int) (Pipe, Errno) {
 		granted = unix.Getpagesize()
 	}
 	return Pipe{ReadEnd: ends[0], WriteEnd: ends[1], Size: granted}, 0
+}
+
+// Read takes bytes out of the pipe into buf, which must not be empty.
+func (p Pipe) Read(buf []byte) (int, Errno) {
+	n, _, errno := unix.RawSyscall(unix.SYS_READ, uintptr(p.ReadEnd), uintptr(unsafe.Pointer(&buf[0])), uintptr(len(buf)))
+	if errno != 0 {
+		return 0, errno
+	}
+	return int(n), 0
 }
 
 // Close closes both ends; bytes inside are lost.

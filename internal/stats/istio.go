@@ -64,10 +64,14 @@ func closedIndex(flags string) (int, bool) {
 	return 0, false
 }
 
-// Istio gives the places for connections with these labels.
+// Istio gives the places for connections with these labels: the same ones
+// again for the same labels, as many filter chains of one cluster have.
 func (r *Registry) Istio(labels IstioLabels) Istio {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if known, ok := r.istio[labels]; ok {
+		return known
+	}
 	ordinary := r.istioScope(labels, closedFlags[0])
 	istio := Istio{
 		Opened:   ordinary.counter("connections_opened_total", "Connections opened."),
@@ -79,6 +83,7 @@ func (r *Registry) Istio(labels IstioLabels) Istio {
 	for i, flags := range closedFlags[1:] {
 		istio.closed[i+1] = r.istioScope(labels, flags).rareCounter(closed, help)
 	}
+	r.istio[labels] = istio
 	return istio
 }
 

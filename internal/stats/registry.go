@@ -15,11 +15,12 @@ type Registry struct {
 	index    map[string]int // of series, by name and label values
 	series   []*series
 	cells    int
+	istio    map[IstioLabels]Istio // what was given for these labels
 }
 
 // NewRegistry makes a registry that has handed out nothing.
 func NewRegistry() *Registry {
-	return &Registry{families: map[string]*family{}, index: map[string]int{}}
+	return &Registry{families: map[string]*family{}, index: map[string]int{}, istio: map[IstioLabels]Istio{}}
 }
 
 // Cells is how many places have been handed out so far; see Shard.Grow.

@@ -45,6 +45,12 @@ func (l *ConnectionLimit) Take() (Place, bool) {
 	}
 }
 
+// Adopt takes a place for a connection that lives already, whatever the limit is.
+func (l *ConnectionLimit) Adopt() Place {
+	l.active.Add(1)
+	return Place{l}
+}
+
 // Place is a connection's place under a ConnectionLimit, owned by the
 // connection: it must not be copied while it is taken. The zero Place is none.
 type Place struct{ of *ConnectionLimit }

@@ -45,6 +45,23 @@ func TestConnectionLimit(t *testing.T) {
 	}
 }
 
+// Connections that live already are counted above the limit.
+func TestConnectionLimitAdopts(t *testing.T) {
+	l, err := NewConnectionLimit(1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	first, second := l.Adopt(), l.Adopt()
+	first.Release()
+	if _, ok := l.Take(); ok || l.Active() != 1 {
+		t.Errorf("took %v with %d taken of 1", ok, l.Active())
+	}
+	second.Release()
+	if _, ok := l.Take(); !ok || l.Active() != 1 {
+		t.Errorf("took %v, %d are taken", ok, l.Active())
+	}
+}
+
 func TestConnectionLimitOfNothing(t *testing.T) {
 	for _, max := range []int{0, -1} {
 		if _, err := NewConnectionLimit(max); err == nil || !strings.Contains(err.Error(), "max_connections") {

@@ -80,12 +80,34 @@ func (s *Sources) Take(source netip.Addr) (SourcePlace, SourceRefusal) {
 	if n == 0 && !s.track() {
 		return SourcePlace{}, SourcesFull
 	}
-	if shard.counts == nil {
-		shard.counts = make(map[[16]byte]int64)
-	}
-	shard.counts[key] = n + 1
-	shard.peak = max(shard.peak, len(shard.counts))
+	shard.add(key)
 	return SourcePlace{s, key}, NotRefused
+}
+
+// Adopt is Take for a connection that lives already: it is counted where there is
+// a limit, and never refused.
+func (s *Sources) Adopt(source netip.Addr) SourcePlace {
+	if s.max.Load() <= 0 {
+		return SourcePlace{}
+	}
+	key := source.As16()
+	shard := s.shard(key)
+	shard.mu.Lock()
+	defer shard.mu.Unlock()
+	if shard.counts[key] == 0 {
+		s.tracked.Add(1)
+	}
+	shard.add(key)
+	return SourcePlace{s, key}
+}
+
+// add counts one more connection. The lock is held.
+func (sh *shard) add(key [16]byte) {
+	if sh.counts == nil {
+		sh.counts = make(map[[16]byte]int64)
+	}
+	sh.counts[key]++
+	sh.peak = max(sh.peak, len(sh.counts))
 }
 
 // track makes room for one more source, unless there are too many.

@@ -20,6 +20,32 @@ func (s *Sources) entries() (n int) {
 	return n
 }
 
+// Connections that live already are counted above both limits, and only where
+// there is one.
+func TestSourcesAdopt(t *testing.T) {
+	s := NewSources(1)
+	uncounted := s.Adopt(sourceNumber(1))
+	uncounted.Release()
+	s.SetMax(1)
+	places := []SourcePlace{s.Adopt(sourceNumber(1)), s.Adopt(sourceNumber(1)), s.Adopt(sourceNumber(2))}
+	if s.Tracked() != 2 || s.entries() != 2 {
+		t.Errorf("%d sources, %d entries", s.Tracked(), s.entries())
+	}
+	places[0].Release()
+	if _, refusal := s.Take(sourceNumber(1)); refusal != SourceFull {
+		t.Errorf("a source with one connection of one: %v", refusal)
+	}
+	if _, refusal := s.Take(sourceNumber(3)); refusal != SourcesFull {
+		t.Errorf("a third source: %v", refusal)
+	}
+	for i := range places {
+		places[i].Release()
+	}
+	if s.Tracked() != 0 || s.entries() != 0 {
+		t.Errorf("%d sources, %d entries at the end", s.Tracked(), s.entries())
+	}
+}
+
 func TestSources(t *testing.T) {
 	s := NewSources(2)
 	take := func(addr string, want SourceRefusal) SourcePlace {

@@ -73,6 +73,9 @@ func (r *rig) act(m *model, side Side, action byte) {
 		}
 	case 5:
 		r.turn(0)
+		if action>>3 >= 8 && r.status != Finished {
+			r.handOver() // declined where a reset waits
+		}
 	case 6:
 		for range 3 {
 			r.turn(1)

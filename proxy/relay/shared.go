@@ -81,7 +81,7 @@ func (s *Shared) returnPipe(pipe sock.Pipe, left int) {
 // spill holds bytes that were read and that the other side does not take yet:
 // data[from:to].
 type spill struct {
-	data     [bufferSize]byte
+	data     []byte // bufferSize, or what another owner of the relay had read
 	from, to int
 }
 
@@ -91,14 +91,14 @@ func (s *Shared) borrowSpill(bytes []byte) *spill {
 		sp = s.spills[n-1]
 		s.spills = s.spills[:n-1]
 	} else {
-		sp = new(spill)
+		sp = &spill{data: make([]byte, bufferSize)}
 	}
-	sp.from, sp.to = 0, copy(sp.data[:], bytes)
+	sp.from, sp.to = 0, copy(sp.data, bytes)
 	return sp
 }
 
 func (s *Shared) returnSpill(sp *spill) {
-	if len(s.spills) < maxIdleSpills {
+	if len(sp.data) == bufferSize && len(s.spills) < maxIdleSpills {
 		s.spills = append(s.spills, sp)
 	}
 }

@@ -58,7 +58,13 @@ func TestSpillsAreReused(t *testing.T) {
 		t.Errorf("spill %p holds %q, want %p", again, again.data[again.from:again.to], first)
 	}
 	for range 2 * maxIdleSpills {
-		s.returnSpill(new(spill))
+		s.returnSpill(&spill{data: make([]byte, bufferSize)})
+		s.returnSpill(&spill{data: make([]byte, 2*bufferSize)}) // of another owner: never kept
+	}
+	for _, sp := range s.spills {
+		if len(sp.data) != bufferSize {
+			t.Errorf("a spill of %d bytes is kept", len(sp.data))
+		}
 	}
 	if len(s.spills) != maxIdleSpills {
 		t.Errorf("%d idle spills are kept, want %d", len(s.spills), maxIdleSpills)
