@@ -109,9 +109,9 @@ func TestSheddingOrder(t *testing.T) {
 	live[1].run(2, live[1].chat)
 	goOn := func(when string) {
 		t.Helper()
-		before := moved(live)
+		before := movedBy(live)
 		w.eventually(func() error {
-			for i, now := range moved(live) {
+			for i, now := range movedBy(live) {
 				if now == before[i] {
 					return fmt.Errorf("%s: live connection %d moves no bytes", when, i)
 				}

@@ -16,7 +16,7 @@ func TestHealthcheckEndpoints(t *testing.T) {
 		t.Fatal(err)
 	}
 	for range 2 {
-		if status, body := s.admin("POST", "/healthcheck/fail"); status != http.StatusOK || body != "OK\n" {
+		if status, body := s.callAdmin("POST", "/healthcheck/fail"); status != http.StatusOK || body != "OK\n" {
 			t.Errorf("status %d: %s", status, body)
 		}
 		if ready, err := s.ready(); ready || err != nil {
@@ -27,7 +27,7 @@ func TestHealthcheckEndpoints(t *testing.T) {
 		if m := s.metrics(); m.sum("sluice_drain_active") != 0 || m.sum("envoy_server_live") != 1 {
 			t.Error("the metrics tell of a drain")
 		}
-		s.admin("POST", "/healthcheck/ok")
+		s.callAdmin("POST", "/healthcheck/ok")
 		if ready, err := s.ready(); !ready || err != nil {
 			t.Errorf("after /healthcheck/ok: ready %t, %v", ready, err)
 		}
@@ -35,7 +35,7 @@ func TestHealthcheckEndpoints(t *testing.T) {
 	write(t, conn, []byte("x"))
 	readFull(t, conn, 1)
 	for _, path := range []string{"/healthcheck/fail", "/healthcheck/ok", "/drain_listeners", "/reload", "/quitquitquit"} {
-		if status, _ := s.admin("GET", path); status != http.StatusMethodNotAllowed {
+		if status, _ := s.callAdmin("GET", path); status != http.StatusMethodNotAllowed {
 			t.Errorf("GET %s: status %d", path, status)
 		}
 	}
@@ -53,13 +53,13 @@ func TestDrainListeners(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	s.admin("POST", "/drain_listeners?inboundonly")
+	s.callAdmin("POST", "/drain_listeners?inboundonly")
 	s.waitInboundClosed()
 	converse(s, w.pod, remoteIP+":7000")
-	if status, body := s.admin("POST", "/reload"); status != http.StatusBadRequest {
+	if status, body := s.callAdmin("POST", "/reload"); status != http.StatusBadRequest {
 		t.Errorf("reload after /drain_listeners: status %d: %s", status, body)
 	}
-	s.admin("POST", "/drain_listeners")
+	s.callAdmin("POST", "/drain_listeners")
 	w.eventually(func() error {
 		conn, err := w.pod.Dial("tcp", remoteIP+":7000")
 		if err == nil {

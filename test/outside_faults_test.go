@@ -132,7 +132,7 @@ func TestScraperNeverReads(t *testing.T) {
 			t.Errorf("ready: %t, %v", ready, err)
 		}
 	}
-	if status, _ := s.admin("GET", "/server_info"); status != 200 {
+	if status, _ := s.callAdmin("GET", "/server_info"); status != 200 {
 		t.Errorf("admin API: status %d", status)
 	}
 	w.eventually(func() error {

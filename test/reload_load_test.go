@@ -39,7 +39,7 @@ func TestReloadsUnderLoad(t *testing.T) {
 	load := startLoad(w.client, 2, podIP+":8081", podIP+":8082")
 	reload := func(number int) {
 		s.put(turningText(number))
-		if status, body := s.admin("POST", "/reload"); status != http.StatusOK {
+		if status, body := s.callAdmin("POST", "/reload"); status != http.StatusOK {
 			t.Fatalf("reload %d: status %d: %s", number, status, body)
 		}
 	}
@@ -120,7 +120,7 @@ func flatHeap(s *sidecar) float64 {
 	s.w.Helper()
 	least := 0.0
 	for range 4 {
-		_, profile := s.admin("GET", "/debug/pprof/heap?gc=1&debug=1")
+		_, profile := s.callAdmin("GET", "/debug/pprof/heap?gc=1&debug=1")
 		_, after, _ := strings.Cut(profile, "\n# HeapAlloc = ")
 		number, _, _ := strings.Cut(after, "\n")
 		heap, err := strconv.ParseFloat(number, 64)

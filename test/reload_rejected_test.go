@@ -51,7 +51,7 @@ func TestReloadRejected(t *testing.T) {
 			s := s.in(t)
 			before := s.descriptors()
 			s.put(tc.text)
-			status, body := s.admin("POST", "/reload")
+			status, body := s.callAdmin("POST", "/reload")
 			if lines := strings.Split(strings.TrimSpace(body), "\n"); status != http.StatusBadRequest || len(lines) < len(tc.want) {
 				t.Errorf("status %d, %d lines, want %d and at least %d", status, len(lines), http.StatusBadRequest, len(tc.want))
 			}
@@ -83,7 +83,7 @@ func TestReloadRejected(t *testing.T) {
 	if err := os.Remove(s.file); err != nil {
 		t.Fatal(err)
 	}
-	if status, body := s.admin("POST", "/reload"); status != http.StatusBadRequest || !strings.Contains(body, s.file) {
+	if status, body := s.callAdmin("POST", "/reload"); status != http.StatusBadRequest || !strings.Contains(body, s.file) {
 		t.Errorf("without a file: status %d: %s", status, body)
 	}
 	s.reload(other)
@@ -103,7 +103,7 @@ func (s *sidecar) wantRejected(want float64, why string) {
 	if got := s.metrics().sum("sluice_config_rejected"); got != want {
 		s.w.Errorf("sluice_config_rejected is %v, want %v", got, want)
 	}
-	_, dump := s.admin("GET", "/config_dump")
+	_, dump := s.callAdmin("GET", "/config_dump")
 	if has := strings.Contains(dump, `"error_state"`); has != (want == 1) || !strings.Contains(dump, why) {
 		s.w.Errorf("/config_dump tells of an error: %t; it lacks %q:\n%s", has, why, tail(dump))
 	}

@@ -46,8 +46,8 @@ func (s *sidecar) reload(text string) {
 	s.reloaded(func() { s.signal(syscall.SIGHUP) })
 }
 
-// admin asks the admin API.
-func (s *sidecar) admin(method, path string) (status int, body string) {
+// callAdmin asks the admin API, by any method.
+func (s *sidecar) callAdmin(method, path string) (status int, body string) {
 	s.w.Helper()
 	status, body, err := s.ask(s.host, method, "http://127.0.0.1:15000"+path)
 	if err != nil {
@@ -109,7 +109,7 @@ func TestReloadWays(t *testing.T) {
 		}},
 		{"POST", asSidecar(redirect), func(s *sidecar, _ int, text string) {
 			s.put(text)
-			if status, body := s.admin("POST", "/reload"); status != http.StatusOK || body != "reloaded\n" {
+			if status, body := s.callAdmin("POST", "/reload"); status != http.StatusOK || body != "reloaded\n" {
 				s.w.Errorf("status %d: %s", status, body)
 			}
 		}},
@@ -171,10 +171,10 @@ func TestReloadKeepsConnections(t *testing.T) {
 	}
 	const reloads = 20
 	for number := range reloads {
-		before := moved(streams, chats)
+		before := movedBy(streams, chats)
 		s.reload(text(number + 1))
 		w.eventually(func() error {
-			for i, now := range moved(streams, chats) {
+			for i, now := range movedBy(streams, chats) {
 				if now == before[i] {
 					return fmt.Errorf("connection %d moves no bytes after reload %d", i, number+1)
 				}
@@ -193,7 +193,7 @@ func TestReloadKeepsConnections(t *testing.T) {
 	}
 }
 
-func moved(lists ...[]*pair) []int64 {
+func movedBy(lists ...[]*pair) []int64 {
 	var all []int64
 	for _, list := range lists {
 		for _, p := range list {

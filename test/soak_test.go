@@ -304,7 +304,7 @@ func (k *soak) conduct() {
 // reject tries a configuration that must change nothing.
 func (k *soak) reject() {
 	k.s.put(strings.Replace(soakText(0), "cluster: balanced", "cluster: unbalanced", 1))
-	if status, body := k.s.admin("POST", "/reload"); status != 400 {
+	if status, body := k.s.callAdmin("POST", "/reload"); status != 400 {
 		k.Errorf("a bad configuration: status %d: %s", status, body)
 	}
 	k.rejected++

@@ -32,7 +32,7 @@ func TestFaultsAreTested(t *testing.T) {
 	}
 }
 
-// endToEndTests are the names of the tests of package test.
+// endToEndTests are the names of the tests and benchmarks of package test.
 func endToEndTests(t *testing.T) []string {
 	t.Helper()
 	var names []string
@@ -41,7 +41,7 @@ func endToEndTests(t *testing.T) []string {
 			continue
 		}
 		for _, decl := range s.file.Decls {
-			if fn, ok := decl.(*ast.FuncDecl); ok && fn.Recv == nil && strings.HasPrefix(fn.Name.Name, "Test") {
+			if fn, ok := decl.(*ast.FuncDecl); ok && fn.Recv == nil && len(testNames("`"+fn.Name.Name+"`")) > 0 {
 				names = append(names, fn.Name.Name)
 			}
 		}
@@ -49,10 +49,10 @@ func endToEndTests(t *testing.T) []string {
 	return names
 }
 
-// testNames are the tests that a text names in backticks.
+// testNames are the tests and benchmarks that a text names in backticks.
 func testNames(text string) []string {
 	var names []string
-	for _, found := range regexp.MustCompile("`(Test[A-Z0-9][A-Za-z0-9]*)`").FindAllStringSubmatch(text, -1) {
+	for _, found := range regexp.MustCompile("`((?:Test|Benchmark)[A-Z0-9][A-Za-z0-9]*)`").FindAllStringSubmatch(text, -1) {
 		names = append(names, found[1])
 	}
 	return names
