@@ -158,9 +158,9 @@ func TestStreamsFail(t *testing.T) {
 }
 
 // TestStall shows the correction for coordinated omission: a server that stops
-// once for 100 ms makes every request late that was due meanwhile.
+// once for half a second makes every request late that was due meanwhile.
 func TestStall(t *testing.T) {
-	const size, rate, stall = 64, 1000, 100 * time.Millisecond
+	const size, rate, stall = 64, 1000, 500 * time.Millisecond
 	once := make(chan struct{}, 1)
 	once <- struct{}{}
 	target := script(t, echoing(size, func(i int, request []byte, c *net.TCPConn) bool {
@@ -178,7 +178,7 @@ func TestStall(t *testing.T) {
 	l := bench.Load{Kind: bench.Requests, Protocol: bench.Own, Connections: 1, Size: size, Rate: rate, Duration: 4 * stall}
 	m := mustRun(t, target, l, Options{})
 	wantNoErrors(t, m)
-	// About 100 of 400 requests were due in the stall and waited 50 ms on
+	// About 500 of 2,000 requests were due in the stall and waited 250 ms on
 	// average; without the correction one request would have seen it.
 	if m.Latency.P90 < stall/4 || m.Latency.Max < stall {
 		t.Errorf("p90 %v, max %v after a stall of %v", m.Latency.P90, m.Latency.Max, stall)

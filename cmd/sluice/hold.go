@@ -17,8 +17,9 @@ func newHoldCommand() *cobra.Command {
 	var socket string
 	var options handover.HolderOptions
 	cmd := &cobra.Command{
-		Use:   "hold",
-		Short: "Keep the sockets of a daemon, so that they survive its crash",
+		Use:    "hold",
+		Hidden: true, // until the daemon gives it its sockets
+		Short:  "Keep the sockets of a daemon, so that they survive its crash",
 		Long: `Keeps duplicates of the sockets that a daemon gives it over a unix socket, and hands
 them to the next daemon that asks. It relays nothing and reads nothing. Ends by SIGTERM
 or SIGINT.`,

@@ -40,7 +40,7 @@ passing through to where each connection wanted to go.`,
 	}
 	cmd.SetFlagErrorFunc(usageError)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		options := native.Options{Environ: env.environ(), Flags: map[string]string{}, Prepare: env.prepare}
+		options := native.Options{Environ: env.environ(), Flags: map[string]string{}, Prepare: daemon.CheckAccessLogs}
 		for _, o := range overrides {
 			if flag := cmd.Flags().Lookup(o.Flag); flag.Changed {
 				options.Flags[o.Flag] = flag.Value.String()
@@ -69,12 +69,7 @@ func run(file string, options native.Options, watched string, env *env) error {
 	source := file
 	loaded, err := load(file, options)
 	if err != nil {
-		var wrong *native.Error
-		if errors.As(err, &wrong) {
-			fmt.Fprintln(env.stderr, wrong)
-			return &exitError{code: exitFailure}
-		}
-		return err
+		return refused(err, env)
 	}
 	if source == "" {
 		source = embedded
@@ -107,12 +102,22 @@ func run(file string, options native.Options, watched string, env *env) error {
 		Version: version(),
 	})
 	if err != nil {
-		return err
+		return refused(err, env)
 	}
 	// Reading a large configuration takes many times the memory that is needed
 	// afterwards, which the runtime would give back in minutes.
 	debug.FreeOSMemory()
 	return d.Run(signals)
+}
+
+// refused prints the problems of a configuration as sluice validate does.
+func refused(err error, env *env) error {
+	var wrong *native.Error
+	if errors.As(err, &wrong) {
+		fmt.Fprintln(env.stderr, wrong)
+		return &exitError{code: exitFailure}
+	}
+	return err
 }
 
 func daemonLoaded(loaded *native.Loaded) *daemon.Loaded {

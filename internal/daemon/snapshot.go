@@ -45,7 +45,13 @@ type snapshot struct {
 // formats with unknown operators. It opens and binds nothing.
 func Prepare(cfg *config.Config) config.Problems {
 	_, problems := listener.NewTable(cfg.Listeners, stats.NewRegistry())
-	problems = append(problems, checkFormats("access_log", cfg.AccessLog)...)
+	return append(problems, CheckAccessLogs(cfg)...)
+}
+
+// CheckAccessLogs is the part of Prepare that New does not do with all problems at
+// once. Tables of many chains take long to make, and New makes them anyway.
+func CheckAccessLogs(cfg *config.Config) config.Problems {
+	problems := checkFormats("access_log", cfg.AccessLog)
 	for i := range cfg.Listeners {
 		ln := &cfg.Listeners[i]
 		for j := range ln.FilterChains {
