@@ -166,8 +166,15 @@ func (d *Daemon) closeDoomed() {
 }
 
 func (d *Daemon) healthEvent(e healthcheck.Event) {
+	suppressed, ok := d.events.take(time.Now())
+	if !ok {
+		return
+	}
 	fields := []zap.Field{zap.String("cluster", e.Cluster), zap.Stringer("endpoint", e.Address),
 		zap.String("check", string(e.Check)), zap.String("event", string(e.Type)), zap.Bool("first_check", e.FirstCheck)}
+	if suppressed > 0 {
+		fields = append(fields, zap.Uint64("left_out_before", suppressed))
+	}
 	if e.Reason == "" {
 		d.log.Info("health of an endpoint changed", fields...)
 		return
@@ -176,7 +183,15 @@ func (d *Daemon) healthEvent(e healthcheck.Event) {
 }
 
 func (d *Daemon) ejectionEvent(e outlier.Event) {
-	d.log.Info("outlier detection", zap.Any("event", e))
+	suppressed, ok := d.events.take(time.Now())
+	if !ok {
+		return
+	}
+	fields := []zap.Field{zap.Any("event", e)}
+	if suppressed > 0 {
+		fields = append(fields, zap.Uint64("left_out_before", suppressed))
+	}
+	d.log.Info("outlier detection", fields...)
 }
 
 // resolved logs when a name begins to fail, and when it no longer does.

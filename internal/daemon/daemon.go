@@ -56,6 +56,7 @@ type Daemon struct {
 	acceptors [][]*listener.Acceptor // of each loop; under reloads.mu once it runs
 	servers   []*admin.Server
 	reloads   reloads
+	events    allowance   // of log lines about endpoints
 	unready   atomic.Bool // POST /healthcheck/fail
 	drained   atomic.Bool // listeners were drained by the admin API
 	state     atomic.Int32
