@@ -5,6 +5,7 @@ import (
 	"math"
 	"os"
 	"runtime"
+	"runtime/debug"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -166,6 +167,7 @@ func (d *Daemon) Run(signals <-chan os.Signal) error {
 		})
 	})
 	d.watch(ctx, &background)
+	background.Go(debug.FreeOSMemory) // what the start needed and serving does not
 	d.state.Store(live)
 	d.log.Info("ready", zap.String("version", d.options.Version), zap.String("configuration", d.options.Source),
 		zap.Int("listeners", len(d.acceptors[0])), zap.Int("loops", len(d.loops)),
