@@ -7,6 +7,7 @@ import (
 	"os/signal"
 	"runtime/debug"
 	"syscall"
+	"time"
 
 	"github.com/spf13/cobra"
 	"go.uber.org/zap"
@@ -14,6 +15,7 @@ import (
 	"github.com/sluiceproxy/sluice/config/native"
 	"github.com/sluiceproxy/sluice/configs"
 	"github.com/sluiceproxy/sluice/internal/daemon"
+	"github.com/sluiceproxy/sluice/internal/systemd"
 )
 
 // embedded is what messages call the configuration inside the binary.
@@ -86,6 +88,8 @@ func run(file string, options native.Options, watched string, env *env) error {
 	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP, syscall.SIGUSR1, syscall.SIGUSR2)
 	defer signal.Stop(signals)
 
+	notify, watchdog := serviceManager(env, log)
+	defer notify.Close()
 	d, err := daemon.New(daemon.Options{
 		Loaded: *daemonLoaded(loaded),
 		Load: func() (*daemon.Loaded, error) {
@@ -100,6 +104,9 @@ func run(file string, options native.Options, watched string, env *env) error {
 		Log:     log,
 		Level:   level,
 		Version: version(),
+
+		Notify:   notify,
+		Watchdog: watchdog,
 	})
 	if err != nil {
 		return refused(err, env)
@@ -108,6 +115,20 @@ func run(file string, options native.Options, watched string, env *env) error {
 	// afterwards, which the runtime would give back in minutes.
 	debug.FreeOSMemory()
 	return d.Run(signals)
+}
+
+// serviceManager is systemd, where it has started the daemon. What it has passed
+// badly is no reason not to serve.
+func serviceManager(env *env, log *zap.Logger) (*systemd.Notifier, time.Duration) {
+	notify, err := systemd.New(env.getenv("NOTIFY_SOCKET"))
+	if err != nil {
+		log.Warn("the service manager cannot be told", zap.Error(err))
+	}
+	watchdog, err := systemd.WatchdogInterval(env.getenv, os.Getpid())
+	if err != nil {
+		log.Warn("the service manager's watchdog is left alone", zap.Error(err))
+	}
+	return notify, watchdog
 }
 
 // refused prints the problems of a configuration as sluice validate does.

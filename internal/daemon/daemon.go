@@ -18,6 +18,7 @@ import (
 	"github.com/sluiceproxy/sluice/internal/accesslog"
 	"github.com/sluiceproxy/sluice/internal/eventloop"
 	"github.com/sluiceproxy/sluice/internal/stats"
+	"github.com/sluiceproxy/sluice/internal/systemd"
 	"github.com/sluiceproxy/sluice/listener"
 	"github.com/sluiceproxy/sluice/listener/policy"
 	"github.com/sluiceproxy/sluice/proxy"
@@ -35,6 +36,9 @@ type Options struct {
 	Log     *zap.Logger             // the daemon's own log
 	Level   zap.AtomicLevel         // of Log
 	Version string
+
+	Notify   *systemd.Notifier // the service manager; nil: nobody
+	Watchdog time.Duration     // how often it wants to hear; 0 = never
 }
 
 // Daemon is one running sluice.
@@ -172,6 +176,8 @@ func (d *Daemon) Run(signals <-chan os.Signal) error {
 	d.log.Info("ready", zap.String("version", d.options.Version), zap.String("configuration", d.options.Source),
 		zap.Int("listeners", len(d.acceptors[0])), zap.Int("loops", len(d.loops)),
 		zap.Duration("after", time.Since(d.started)))
+	d.tellReady()
+	d.feed(ctx, &background)
 	d.serve(signals)
 	return nil
 }

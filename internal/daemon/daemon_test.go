@@ -31,6 +31,7 @@ type trial struct {
 	ended   chan error
 	daemon  *Daemon
 	load    func() (*Loaded, error) // nil: there is nothing to reload
+	options func(*Options)          // changes them; nil: not
 }
 
 func newTrial(t *testing.T) *trial {
@@ -62,9 +63,13 @@ func (tr *trial) launch() {
 	core, logs := observer.New(zapcore.DebugLevel)
 	tr.logs = logs
 	var err error
-	tr.daemon, err = New(Options{
+	o := Options{
 		Loaded: Loaded{Config: tr.cfg, Dump: func() any { return nil }}, Load: tr.load, Source: "test", Log: zap.New(core), Level: zap.NewAtomicLevel(), Version: "test",
-	})
+	}
+	if tr.options != nil {
+		tr.options(&o)
+	}
+	tr.daemon, err = New(o)
 	if err != nil {
 		tr.t.Fatal(err)
 	}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/sluiceproxy/sluice/admin"
 	"github.com/sluiceproxy/sluice/config"
+	"github.com/sluiceproxy/sluice/internal/systemd"
 	"github.com/sluiceproxy/sluice/listener"
 )
 
@@ -29,6 +30,7 @@ func (d *Daemon) serve(signals <-chan os.Signal) {
 		select {
 		case <-d.quit:
 			d.state.Store(draining)
+			d.tell("STOPPING", func(n *systemd.Notifier) error { return n.Stopping("quitting") })
 			d.log.Info("quitting at once", zap.Int64("connections", d.around.Limits.Active()))
 			return
 		case signal := <-signals:
@@ -65,6 +67,7 @@ func (d *Daemon) obey(signal os.Signal) {
 func (d *Daemon) drain(signals <-chan os.Signal) {
 	began := time.Now()
 	cfg := d.beginDrain()
+	d.tell("STOPPING", func(n *systemd.Notifier) error { return n.Stopping("draining") })
 	deadline := time.After(cfg.Time)
 	quiet := time.After(quietTime(cfg))
 	d.log.Info("draining", zap.Duration("at_most", cfg.Time), zap.Int64("connections", d.around.Limits.Active()))

@@ -13,6 +13,7 @@ import (
 
 	"github.com/sluiceproxy/sluice/cluster"
 	"github.com/sluiceproxy/sluice/config"
+	"github.com/sluiceproxy/sluice/internal/systemd"
 	"github.com/sluiceproxy/sluice/internal/watch"
 	"github.com/sluiceproxy/sluice/listener"
 	"github.com/sluiceproxy/sluice/proxy"
@@ -49,6 +50,10 @@ func (d *Daemon) Reload(cause string) (later []string, err error) {
 	d.reloads.mu.Lock()
 	defer d.reloads.mu.Unlock()
 	began := time.Now()
+	if d.state.Load() == live {
+		d.tell("RELOADING", func(n *systemd.Notifier) error { return n.Reloading("reloading") })
+		defer d.tellReadyAgain()
+	}
 	later, err = d.reload()
 	d.reloads.seen.Lock()
 	defer d.reloads.seen.Unlock()
@@ -65,6 +70,13 @@ func (d *Daemon) Reload(cause string) (later []string, err error) {
 	}
 	d.log.Info("reloaded", zap.String("cause", cause), zap.Duration("after", time.Since(began)))
 	return later, nil
+}
+
+// tellReadyAgain ends what a reload has told, whether or not it was accepted.
+func (d *Daemon) tellReadyAgain() {
+	if d.state.Load() == live {
+		d.tellReady()
+	}
 }
 
 func (d *Daemon) reload() (later []string, err error) {

@@ -41,7 +41,9 @@ func (r *reloadable) change(how func(*config.Config)) {
 	next := *r.cfg
 	next.Listeners = append([]config.Listener(nil), next.Listeners...)
 	next.Clusters = append([]config.Cluster(nil), next.Clusters...)
-	how(&next)
+	if how != nil {
+		how(&next)
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.next = &next

@@ -51,7 +51,7 @@ func layout() map[string][]string {
 		"internal/stats":     {},
 
 		"internal/daemon": with(loops, "internal/handover", "internal/systemd", "internal/watch", "admin", "cluster", "cluster/dns", "healthcheck", "outlier", "config", "intercept", "listener", "listener/policy", "proxy"),
-		"cmd/sluice":      {"config", "config/native", "configs", "intercept/rules", "internal/cgroup", "internal/daemon", "internal/handover", "internal/sock", "listener/explain"},
+		"cmd/sluice":      {"config", "config/native", "configs", "intercept/rules", "internal/cgroup", "internal/daemon", "internal/handover", "internal/sock", "internal/systemd", "listener/explain"},
 
 		// Measures sluice as a user sees it, as a program; of its inside the
 		// load generator uses only what makes event loops.
