@@ -44,6 +44,7 @@ func TestSoak(t *testing.T) {
 	k.keep(k.resets)
 	k.keep(k.flap(remoteIP2 + ":7002"))
 	k.conduct()
+	s.reload(soakText(0)) // what it holds at the end is compared with the beginning
 	close(k.stop)
 	k.workers.Wait()
 	for _, l := range k.loads() {
