@@ -3,11 +3,11 @@ package listener
 import (
 	"encoding/json"
 	"net/netip"
-	"os"
 	"strings"
 	"testing"
 
 	"github.com/sluiceproxy/sluice/config"
+	"github.com/sluiceproxy/sluice/internal/conformance"
 )
 
 // envoyChain is a filter chain of testdata/conformance.
@@ -35,24 +35,6 @@ type envoyCase struct {
 	Default    *string         `json:"default_filter_chain"`
 	Connection envoyConnection `json:"connection"`
 	Expect     *string         `json:"expect"`
-}
-
-func envoyCases(t *testing.T, file string) []envoyCase {
-	t.Helper()
-	text, err := os.ReadFile("testdata/conformance/" + file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var all struct {
-		Cases []envoyCase `json:"cases"`
-	}
-	if err := json.Unmarshal(text, &all); err != nil {
-		t.Fatalf("%s: %v", file, err)
-	}
-	if len(all.Cases) == 0 {
-		t.Fatalf("%s has no cases", file)
-	}
-	return all.Cases
 }
 
 // chains translates the case's chains; an error is a malformed value.
@@ -113,7 +95,7 @@ func (c *envoyConnection) facts() Facts {
 }
 
 func TestMatchAsEnvoy(t *testing.T) {
-	for _, c := range envoyCases(t, "filter_chain_match.json") {
+	for _, c := range conformance.Cases[envoyCase](t, "testdata/conformance/filter_chain_match.json") {
 		t.Run(c.ID+"/"+c.SourceTest, func(t *testing.T) {
 			chains, err := c.chains(t)
 			if err != nil {
@@ -138,7 +120,7 @@ func TestMatchAsEnvoy(t *testing.T) {
 }
 
 func TestConfigAsEnvoy(t *testing.T) {
-	for _, c := range envoyCases(t, "filter_chain_config.json") {
+	for _, c := range conformance.Cases[envoyCase](t, "testdata/conformance/filter_chain_config.json") {
 		t.Run(c.ID+"/"+c.SourceTest, func(t *testing.T) {
 			chains, err := c.chains(t)
 			if err == nil {

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"testing"
 	"time"
+
+	"github.com/sluiceproxy/sluice/internal/conformance"
 )
 
 // conformanceCase is a sequence of testdata/conformance: what another
@@ -39,25 +41,7 @@ type conformanceOp struct {
 }
 
 func TestConformance(t *testing.T) {
-	text, err := os.ReadFile("testdata/conformance/outlier_detection.json")
-	if err != nil {
-		t.Fatal(err)
-	}
-	var file struct {
-		Fields string            `json:"fields"`
-		Cases  []json.RawMessage `json:"cases"`
-	}
-	if err := json.Unmarshal(text, &file); err != nil {
-		t.Fatal(err)
-	}
-	if len(file.Cases) == 0 {
-		t.Fatal("there are no cases")
-	}
-	for _, raw := range file.Cases {
-		var c conformanceCase
-		if err := json.Unmarshal(raw, &c); err != nil {
-			t.Fatal(err)
-		}
+	for _, c := range conformance.Cases[conformanceCase](t, "testdata/conformance/outlier_detection.json") {
 		t.Run(c.ID+"/"+c.Source, func(t *testing.T) {
 			r := newReplay(t, settingsFrom(t, c.Config), c.Hosts)
 			r.run(c.Events)

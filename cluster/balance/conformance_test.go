@@ -1,33 +1,13 @@
 package balance
 
 import (
-	"encoding/json"
 	"math"
-	"os"
 	"slices"
 	"testing"
 
 	"github.com/sluiceproxy/sluice/config"
+	"github.com/sluiceproxy/sluice/internal/conformance"
 )
-
-// conformance reads the cases of a file.
-func conformance[C any](t *testing.T, file string) []C {
-	t.Helper()
-	text, err := os.ReadFile("testdata/conformance/" + file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var all struct {
-		Cases []C `json:"cases"`
-	}
-	if err := json.Unmarshal(text, &all); err != nil {
-		t.Fatalf("%s: %v", file, err)
-	}
-	if len(all.Cases) == 0 {
-		t.Fatalf("%s has no cases", file)
-	}
-	return all.Cases
-}
 
 // priorityConformance is a case of testdata/conformance/priority_load.json.
 type priorityConformance struct {
@@ -85,7 +65,7 @@ func (c *priorityConformance) members() []Member {
 }
 
 func TestPriorityConformance(t *testing.T) {
-	for _, c := range conformance[priorityConformance](t, "priority_load.json") {
+	for _, c := range conformance.Cases[priorityConformance](t, "testdata/conformance/priority_load.json") {
 		t.Run(c.ID+" "+c.Test, func(t *testing.T) {
 			o := optionsFor(config.RoundRobin)
 			o.OverprovisioningFactor, o.HealthyPanicThreshold, o.WeightedPriorityHealth = c.Factor, c.Threshold, c.Weighted
@@ -140,7 +120,7 @@ func (c *localityConformance) table() *Table {
 }
 
 func TestLocalityConformance(t *testing.T) {
-	for _, c := range conformance[localityConformance](t, "locality_load.json") {
+	for _, c := range conformance.Cases[localityConformance](t, "testdata/conformance/locality_load.json") {
 		t.Run(c.ID, func(t *testing.T) {
 			shares := c.table().Localities()
 			if len(shares) != len(c.Expect) {
@@ -189,7 +169,7 @@ func (c *selectionConformance) members() []Member {
 }
 
 func TestSelectionConformance(t *testing.T) {
-	for _, c := range conformance[selectionConformance](t, "host_selection.json") {
+	for _, c := range conformance.Cases[selectionConformance](t, "testdata/conformance/host_selection.json") {
 		t.Run(c.ID+" "+c.Test, func(t *testing.T) {
 			o := optionsFor(config.RoundRobin)
 			o.FailTrafficOnPanic = c.Fail

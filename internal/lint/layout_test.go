@@ -41,14 +41,15 @@ func layout() map[string][]string {
 		// whatever daemon there is.
 		"admin": with(loops, "config"),
 
-		"internal/accesslog": {"config"},
-		"internal/watch":     {},
-		"internal/cgroup":    {},
-		"internal/handover":  {"internal/sock", "internal/systemd"},
-		"internal/systemd":   {"internal/sock"},
-		"internal/eventloop": {"internal/sock"},
-		"internal/sock":      {},
-		"internal/stats":     {},
+		"internal/accesslog":   {"config"},
+		"internal/watch":       {},
+		"internal/cgroup":      {},
+		"internal/conformance": {},
+		"internal/handover":    {"internal/sock", "internal/systemd"},
+		"internal/systemd":     {"internal/sock"},
+		"internal/eventloop":   {"internal/sock"},
+		"internal/sock":        {},
+		"internal/stats":       {},
 
 		"internal/daemon": with(loops, "internal/handover", "internal/systemd", "internal/watch", "admin", "cluster", "cluster/dns", "healthcheck", "outlier", "config", "intercept", "listener", "listener/policy", "proxy"),
 		"cmd/sluice":      {"config", "config/native", "configs", "intercept/rules", "internal/cgroup", "internal/daemon", "internal/handover", "internal/sock", "internal/systemd", "listener/explain"},
@@ -80,7 +81,7 @@ func with(base []string, more ...string) []string {
 // forTests are packages that every test may import besides what its package
 // may.
 func forTests() []string {
-	return []string{"config", "config/native", "configs", "internal/testnet"}
+	return []string{"config", "config/native", "configs", "internal/conformance", "internal/testnet"}
 }
 
 // fence is an import that only some packages may have, outside of tests.

@@ -5,33 +5,14 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/netip"
-	"os"
 	"slices"
 	"strings"
 	"testing"
 
 	"github.com/sluiceproxy/sluice/config"
 	"github.com/sluiceproxy/sluice/config/native"
+	"github.com/sluiceproxy/sluice/internal/conformance"
 )
-
-// cases reads the cases of a conformance file.
-func cases[T any](t *testing.T, path string) []T {
-	t.Helper()
-	text, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var all struct {
-		Cases []T `json:"cases"`
-	}
-	if err := json.Unmarshal(text, &all); err != nil {
-		t.Fatalf("%s: %v", path, err)
-	}
-	if len(all.Cases) == 0 {
-		t.Fatalf("%s has no cases", path)
-	}
-	return all.Cases
-}
 
 // object is a mapping of a configuration: JSON is YAML too.
 type object = map[string]any
@@ -128,7 +109,7 @@ func (c *chainCase) question() Question {
 }
 
 func TestFilterChainMatchAsEnvoy(t *testing.T) {
-	for _, c := range cases[chainCase](t, "../testdata/conformance/filter_chain_match.json") {
+	for _, c := range conformance.Cases[chainCase](t, "../testdata/conformance/filter_chain_match.json") {
 		t.Run(c.ID+"/"+c.Test, func(t *testing.T) {
 			want := ""
 			if c.Expect != nil {
@@ -146,7 +127,7 @@ func TestFilterChainMatchAsEnvoy(t *testing.T) {
 }
 
 func TestFilterChainConfigAsEnvoy(t *testing.T) {
-	for _, c := range cases[chainCase](t, "../testdata/conformance/filter_chain_config.json") {
+	for _, c := range conformance.Cases[chainCase](t, "../testdata/conformance/filter_chain_config.json") {
 		t.Run(c.ID+"/"+c.Test, func(t *testing.T) {
 			_, err := load(c.listener())
 			if accepted := err == nil; accepted != (*c.Expect == "accept") {
@@ -210,7 +191,7 @@ func TestHTTPInspectorAsEnvoy(t *testing.T) {
 		})
 	}
 	tables := mustLoad(t, object{"filter_chains": chains, "listener_filters": []string{"http_inspector"}})
-	for _, c := range cases[httpCase](t, "../inspect/testdata/conformance/http_inspector.json") {
+	for _, c := range conformance.Cases[httpCase](t, "../inspect/testdata/conformance/http_inspector.json") {
 		t.Run(c.ID+"/"+c.Test, func(t *testing.T) {
 			a := ask(t, tables, Question{
 				Source:            netip.MustParseAddrPort("10.4.9.9:40000"),
@@ -256,7 +237,7 @@ func (c *proxyCase) passed(t *testing.T) bool {
 func TestProxyProtocolAsEnvoy(t *testing.T) {
 	const peer, local = "203.0.113.9:40000", "192.0.2.7:8080"
 	deviations := 0
-	for _, c := range cases[proxyCase](t, "../inspect/testdata/conformance/proxy_protocol.json") {
+	for _, c := range conformance.Cases[proxyCase](t, "../inspect/testdata/conformance/proxy_protocol.json") {
 		t.Run(c.ID+"/"+c.Test, func(t *testing.T) {
 			tables := mustLoad(t, object{
 				"listener_filters": []string{"proxy_protocol"},

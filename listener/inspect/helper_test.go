@@ -2,9 +2,7 @@ package inspect
 
 import (
 	"encoding/hex"
-	"encoding/json"
 	"flag"
-	"os"
 	"strings"
 	"testing"
 )
@@ -41,25 +39,6 @@ func feed(t testing.TB, stream []byte, limit int, parse func(prefix []byte) Verd
 		}
 	}
 	return last
-}
-
-// conformance reads the cases of a file.
-func conformance[C any](t *testing.T, file string) []C {
-	t.Helper()
-	text, err := os.ReadFile("testdata/conformance/" + file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var all struct {
-		Cases []C `json:"cases"`
-	}
-	if err := json.Unmarshal(text, &all); err != nil {
-		t.Fatalf("%s: %v", file, err)
-	}
-	if len(all.Cases) == 0 {
-		t.Fatalf("%s has no cases", file)
-	}
-	return all.Cases
 }
 
 // unhex reads hexadecimal digits with any white space between them.

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"strings"
 	"testing"
+
+	"github.com/sluiceproxy/sluice/internal/conformance"
 )
 
 type httpCase struct {
@@ -126,7 +128,7 @@ func TestHTTPConformance(t *testing.T) {
 		}
 		return v.State.String()
 	}
-	for _, c := range conformance[httpConformance](t, "http_inspector.json") {
+	for _, c := range conformance.Cases[httpConformance](t, "testdata/conformance/http_inspector.json") {
 		t.Run(c.ID+" "+c.Test, func(t *testing.T) {
 			if c.Expect == "skipped" {
 				return

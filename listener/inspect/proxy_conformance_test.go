@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 	"unicode/utf8"
+
+	"github.com/sluiceproxy/sluice/internal/conformance"
 )
 
 // proxyConformance is a case of testdata/conformance/proxy_protocol.json.
@@ -57,7 +59,7 @@ func (c *proxyConformance) decide(p *ProxyHeader, v Verdict) (result, stat strin
 // TestProxyConformance is how Envoy decides, with the options of its
 // proxy_protocol filter applied as a listener has to.
 func TestProxyConformance(t *testing.T) {
-	for _, c := range conformance[proxyConformance](t, "proxy_protocol.json") {
+	for _, c := range conformance.Cases[proxyConformance](t, "testdata/conformance/proxy_protocol.json") {
 		t.Run(c.ID+" "+c.Test, func(t *testing.T) {
 			stream := unhex(t, strings.Join(c.Chunks, ""))
 			var p ProxyHeader
