@@ -148,7 +148,7 @@ func TestCrossedOnce(t *testing.T) {
 // Gateway failures are 5xx too, but not the reverse, and both are answers: a
 // connection that is made ends no run of theirs.
 func TestAnswers(t *testing.T) {
-	s := DefaultSettings()
+	s := envoyDefaults()
 	s.MaxEjectionPercent, s.EnforcingConsecutiveGatewayFailure = 100, 100
 	s.ConsecutiveGatewayFailure = 3
 	const good, bad, gateway = ExternalSuccess, ExternalFailure, ExternalGatewayFailure

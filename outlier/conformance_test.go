@@ -54,7 +54,7 @@ func TestConformance(t *testing.T) {
 // numbers of milliseconds end in _ms.
 func settingsFrom(t *testing.T, given map[string]json.RawMessage) Settings {
 	t.Helper()
-	s := DefaultSettings()
+	s := envoyDefaults()
 	numbers := map[string]*uint32{
 		"max_ejection_percent":                       &s.MaxEjectionPercent,
 		"enforcing_consecutive_local_origin_failure": &s.EnforcingConsecutiveLocalOriginFailure,

@@ -40,7 +40,7 @@ type walk struct {
 // newWalk makes settings of four bytes: everything small, so that all of it
 // happens.
 func newWalk(t *testing.T, b []byte) *walk {
-	s := DefaultSettings()
+	s := envoyDefaults()
 	s.MaxEjectionPercent = uint32(b[0]) % 110
 	s.AlwaysEjectOneHost = b[1]&1 != 0
 	s.SplitExternalLocalOriginErrors = b[1]&2 != 0

@@ -51,30 +51,6 @@ type Settings struct {
 	ConsecutiveFirstByteTimeout uint32
 }
 
-// DefaultSettings is Envoy's cluster.v3.OutlierDetection with nothing said.
-func DefaultSettings() Settings {
-	return Settings{
-		Interval:                               10 * time.Second,
-		BaseEjectionTime:                       30 * time.Second,
-		MaxEjectionTime:                        300 * time.Second,
-		MaxEjectionPercent:                     10,
-		Consecutive5xx:                         5,
-		EnforcingConsecutive5xx:                100,
-		ConsecutiveGatewayFailure:              5,
-		ConsecutiveLocalOriginFailure:          5,
-		EnforcingConsecutiveLocalOriginFailure: 100,
-		SuccessRateMinimumHosts:                5,
-		SuccessRateRequestVolume:               100,
-		SuccessRateStdevFactor:                 1900,
-		EnforcingSuccessRate:                   100,
-		EnforcingLocalOriginSuccessRate:        100,
-		FailurePercentageThreshold:             85,
-		FailurePercentageMinimumHosts:          5,
-		FailurePercentageRequestVolume:         50,
-		SuccessfulActiveHealthCheckUnejectHost: true,
-	}
-}
-
 // SettingsOf is what a cluster's configuration means: local and external
 // origin are split, as a relay of bytes sees no answers, and a connection that
 // is made is a success of its own.

@@ -3,6 +3,7 @@ package outlier
 import (
 	"reflect"
 	"testing"
+	"time"
 
 	"github.com/sluiceproxy/sluice/config"
 )
@@ -37,7 +38,7 @@ func TestSettingsOf(t *testing.T) {
 
 func TestDefaults(t *testing.T) {
 	defaults := config.DefaultOutlierDetection()
-	ours, envoy := reflect.ValueOf(SettingsOf(&defaults)), reflect.ValueOf(DefaultSettings())
+	ours, envoy := reflect.ValueOf(SettingsOf(&defaults)), reflect.ValueOf(envoyDefaults())
 	for i := range ours.NumField() {
 		switch name := ours.Type().Field(i).Name; name {
 		case "SplitExternalLocalOriginErrors", "Consecutive5xx", "EnforcingConsecutive5xx",
@@ -94,5 +95,29 @@ func TestWarningsAreTrue(t *testing.T) {
 				t.Errorf("%d%% of %d: ejected %v, warned %v", percent, n, ejected, warned)
 			}
 		}
+	}
+}
+
+// envoyDefaults is Envoy's cluster.v3.OutlierDetection with nothing said.
+func envoyDefaults() Settings {
+	return Settings{
+		Interval:                               10 * time.Second,
+		BaseEjectionTime:                       30 * time.Second,
+		MaxEjectionTime:                        300 * time.Second,
+		MaxEjectionPercent:                     10,
+		Consecutive5xx:                         5,
+		EnforcingConsecutive5xx:                100,
+		ConsecutiveGatewayFailure:              5,
+		ConsecutiveLocalOriginFailure:          5,
+		EnforcingConsecutiveLocalOriginFailure: 100,
+		SuccessRateMinimumHosts:                5,
+		SuccessRateRequestVolume:               100,
+		SuccessRateStdevFactor:                 1900,
+		EnforcingSuccessRate:                   100,
+		EnforcingLocalOriginSuccessRate:        100,
+		FailurePercentageThreshold:             85,
+		FailurePercentageMinimumHosts:          5,
+		FailurePercentageRequestVolume:         50,
+		SuccessfulActiveHealthCheckUnejectHost: true,
 	}
 }

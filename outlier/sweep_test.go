@@ -99,7 +99,7 @@ func TestEjectedAreNotCompared(t *testing.T) {
 }
 
 func TestSuccessRateOfAnswers(t *testing.T) {
-	s := DefaultSettings()
+	s := envoyDefaults()
 	s.MaxEjectionPercent, s.Consecutive5xx, s.FailurePercentageMinimumHosts = 100, 0, 100
 	r := newRig(t, s, 5, nil)
 	for id := range 4 {
