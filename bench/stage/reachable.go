@@ -2,7 +2,6 @@ package stage
 
 import (
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 
@@ -49,18 +48,9 @@ func openToAll(program string) bool {
 }
 
 func copyProgram(from, to string) error {
-	in, err := os.Open(from)
+	program, err := os.ReadFile(from)
 	if err != nil {
 		return err
 	}
-	defer in.Close()
-	out, err := os.OpenFile(to, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o755)
-	if err != nil {
-		return err
-	}
-	if _, err := io.Copy(out, in); err != nil {
-		out.Close()
-		return err
-	}
-	return out.Close()
+	return os.WriteFile(to, program, 0o755)
 }
