@@ -158,6 +158,42 @@ func TestNoBursts(t *testing.T) {
 	}
 }
 
+// TestRetryTakesOneTurn has what a retry skips keep its turn: however many
+// members were tried, a pick takes one turn and no more.
+func TestRetryTakesOneTurn(t *testing.T) {
+	o := optionsFor(config.RoundRobin)
+	table := Build(membersOf(5, 1, 1), &o, nil)
+	turns := &table.sets[0].rotation.cursor.next
+	var tried Tried
+	before := turns.Load()
+	for range 3 {
+		table.Pick(&Query{Tried: &tried})
+	}
+	if took := turns.Load() - before; took != 3 {
+		t.Errorf("three picks took %d turns", took)
+	}
+}
+
+// TestHeavyRuns bounds how often in a row a member has its turn that has half of
+// the weight, and the light ones between: twice.
+func TestHeavyRuns(t *testing.T) {
+	o := optionsFor(config.RoundRobin)
+	table := Build(membersOf(append([]uint32{100}, equal(100)...)...), &o, nil)
+	last, run := false, 0
+	longest := map[bool]int{}
+	for range 400 {
+		c, _ := table.Pick(&Query{})
+		if heavy := c.Index == 0; heavy != last {
+			last, run = heavy, 0
+		}
+		run++
+		longest[last] = max(longest[last], run)
+	}
+	if longest[true] > 2 || longest[false] > 2 {
+		t.Errorf("%d turns of the heavy one in a row, %d of the light ones", longest[true], longest[false])
+	}
+}
+
 func TestRotationInOrder(t *testing.T) {
 	o := optionsFor(config.RoundRobin)
 	for _, c := range []struct {
