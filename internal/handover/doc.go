@@ -5,9 +5,9 @@
 // The old process gives:
 //
 //	server, err := handover.Listen("/run/sluice/upgrade.sock")
-//	giver, err := server.Accept(ctx, options)
+//	giver, err := server.Accept(ctx, say)
 //	err = giver.SendListeners(listeners)
-//	err = giver.WaitReady()                       // the new one accepts, stop accepting
+//	kept, err := giver.WaitReady()                // the new one accepts from those, stop accepting
 //	taken, err := giver.SendConnections(live)     // those are the new one's now
 //	err = giver.Done()
 //
@@ -15,7 +15,7 @@
 //
 //	taker, err := handover.Dial(ctx, "/run/sluice/upgrade.sock", options)
 //	listeners, err := taker.Listeners()
-//	err = taker.Ready()                           // accept from here on
+//	err = taker.Ready(kept)                       // accept from here on
 //	batch, err := taker.Connections()             // until io.EOF
 //	err = taker.Acknowledge(ids)                  // relay those from here on
 //

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -25,7 +26,7 @@ type fault struct {
 // upTo plays a good taker to just before its acknowledgement.
 func upTo(l *link, batch bool) {
 	dropNext(l)
-	l.send(kindReady, nil, nil)
+	l.send(kindReady, readyBody{[]int{0}}, nil)
 	l.expect(kindAccept, patience, nil)
 	if batch {
 		dropNext(l)
@@ -175,6 +176,87 @@ func TestDecision(t *testing.T) {
 	})
 }
 
+// TestCallOff has the old process say that it goes on by itself, before a batch and
+// instead of letting go of one: the new one knows that it is not dead.
+func TestCallOff(t *testing.T) {
+	for _, within := range []string{"before a batch", "within a batch"} {
+		t.Run(within, func(t *testing.T) {
+			noLeak(t)
+			r := newRelayed(t, 1)
+			defer r.closeAll()
+			s := connect(t, quick(), quick())
+			giveErr, takeErr := both(func() error {
+				err := s.giver.SendListeners(nil)
+				if err == nil {
+					_, err = s.giver.WaitReady()
+				}
+				if err == nil && within == "within a batch" {
+					records, _ := encodeBatch([]Connection{r.connection})
+					err = s.giver.link.send(kindConnections, records, []int{r.connection.Downstream, r.connection.Upstream})
+				}
+				return errors.Join(err, s.giver.CallOff())
+			}, func() error {
+				_, live, err := takeAll(s.taker, func(*Connection) bool { return true })
+				if len(live) > 0 {
+					t.Errorf("the taker has %d connections", len(live))
+				}
+				return err
+			})
+			if giveErr != nil || !errors.Is(takeErr, ErrOff) {
+				t.Errorf("the giver says %v, the taker %v", giveErr, takeErr)
+			}
+			if err := r.alive(&r.connection); err != nil {
+				t.Errorf("the giver cannot go on with the connection: %v", err)
+			}
+		})
+	}
+}
+
+// TestKeptSockets has the new process say from which sockets it accepts.
+func TestKeptSockets(t *testing.T) {
+	cases := []struct {
+		name string
+		kept []int
+		good bool
+	}{
+		{"none", nil, true},
+		{"some", []int{1}, true},
+		{"one that was not offered", []int{0, 2}, false},
+		{"a negative one", []int{-1}, false},
+	}
+	for _, tc := range cases {
+		t.Run(tc.name, func(t *testing.T) {
+			s := connect(t, quick(), quick())
+			r := newRelayed(t, 1)
+			defer r.closeAll()
+			var kept []int
+			giveErr, takeErr := both(func() (err error) {
+				defer s.giver.Close()
+				if err := s.giver.SendListeners([]ListenerSocket{{FD: r.connection.Downstream}, {FD: r.connection.Upstream}}); err != nil {
+					return err
+				}
+				kept, err = s.giver.WaitReady()
+				return err
+			}, func() error {
+				list, err := s.taker.Listeners()
+				for i := range list {
+					sock.Close(list[i].FD)
+				}
+				if err != nil {
+					return err
+				}
+				return s.taker.Ready(tc.kept)
+			})
+			if good := giveErr == nil && takeErr == nil; good != tc.good || tc.good && !slices.Equal(kept, tc.kept) {
+				t.Errorf("the giver has %v, %v; the taker %v", kept, giveErr, takeErr)
+			}
+			if !tc.good && !errors.Is(giveErr, ErrProtocol) {
+				t.Errorf("the giver says %v", giveErr)
+			}
+		})
+	}
+}
+
 func TestVersions(t *testing.T) {
 	noLeak(t)
 	path := socketPath(t)
@@ -201,7 +283,7 @@ func TestVersions(t *testing.T) {
 			if _, err := l.conn.Write(frame); err != nil {
 				t.Fatal(err)
 			}
-			g, err := server.Accept(context.Background(), quick())
+			g, err := server.Accept(context.Background(), quick)
 			if g != nil || !errors.Is(err, ErrProtocol) || !strings.Contains(err.Error(), tc.problem) {
 				t.Errorf("Accept = %v, %v; want %q", g, err, tc.problem)
 			}

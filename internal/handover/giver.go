@@ -8,6 +8,9 @@ import (
 	"github.com/sluiceproxy/sluice/internal/sock"
 )
 
+// Batch is how many connections one message carries at most.
+const Batch = maxBatch
+
 // batchBytes is about how large messages of connections get: small ones keep the
 // pause of each connection short.
 const batchBytes = 256 << 10
@@ -16,9 +19,11 @@ const batchBytes = 256 << 10
 // stand in the package comment, from one goroutine. After an error only Close is
 // of use; nothing is the other process's but what a call has said is.
 type Giver struct {
-	link  link
-	ready time.Duration
-	peer  Process
+	link    link
+	ready   time.Duration
+	peer    Process
+	pid     int // of the peer
+	offered int // listening sockets
 }
 
 // Peer is what the new process says of itself.
@@ -30,6 +35,7 @@ func (g *Giver) SendListeners(sockets []ListenerSocket) error {
 	if len(sockets) > maxListeners {
 		return fmt.Errorf("%d listening sockets cannot be handed over; %d are the most", len(sockets), maxListeners)
 	}
+	g.offered = len(sockets)
 	for {
 		some := sockets[:min(len(sockets), sock.MaxRights)]
 		sockets = sockets[len(some):]
@@ -47,17 +53,32 @@ func (g *Giver) SendListeners(sockets []ListenerSocket) error {
 	}
 }
 
-// WaitReady waits until the new process can accept and has it begin. The caller
-// stops accepting then, but keeps its listening sockets until Done: should the new
-// process die before that, it accepts again, and whoever waits in a queue is
-// served.
-func (g *Giver) WaitReady() error {
-	err := g.link.expectBare(kindReady, g.ready, nil)
+// WaitReady waits until the new process can accept and has it begin. It returns
+// from which of the listening sockets, by their places in the list; the caller
+// goes on accepting from the others. From those it stops accepting then, but keeps
+// them until Done: should the new process die before that, it accepts again, and
+// whoever waits in a queue is served.
+func (g *Giver) WaitReady() (kept []int, err error) {
+	var ready readyBody
+	err = g.link.expectBare(kindReady, g.ready, &ready)
+	if err == nil {
+		err = places(ready.Kept, g.offered)
+	}
 	if err == nil {
 		err = g.link.send(kindAccept, nil, nil)
 	}
 	if err != nil {
-		return fmt.Errorf("waiting for the new process to be ready: %w", err)
+		return nil, fmt.Errorf("waiting for the new process to be ready: %w", err)
+	}
+	return ready.Kept, nil
+}
+
+// places holds the places that the new process names to the list.
+func places(kept []int, offered int) error {
+	for _, place := range kept {
+		if place < 0 || place >= offered {
+			return fmt.Errorf("%w: it keeps listening socket %d of %d", ErrProtocol, place, offered)
+		}
 	}
 	return nil
 }
@@ -163,5 +184,13 @@ func (g *Giver) Done() error {
 	return nil
 }
 
-// Close ends the hand-over, wherever it is.
+// CallOff tells the new process, if it still listens, that this one accepts again
+// and goes on with what was not taken. After it only Close is of use.
+func (g *Giver) CallOff() error { return g.link.send(kindOff, nil, nil) }
+
+// PeerProcess is the new process's number, 0 where it cannot be seen from here, as in
+// another container.
+func (g *Giver) PeerProcess() int { return g.pid }
+
+// Close ends the hand-over, wherever it is. Any goroutine.
 func (g *Giver) Close() error { return g.link.conn.Close() }

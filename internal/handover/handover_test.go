@@ -24,7 +24,7 @@ func serveAll(g *Giver, listeners []ListenerSocket, live []Connection) ([]uint64
 	if err := g.SendListeners(listeners); err != nil {
 		return nil, err
 	}
-	if err := g.WaitReady(); err != nil {
+	if _, err := g.WaitReady(); err != nil {
 		return nil, err
 	}
 	taken, err := g.SendConnections(live)
@@ -40,7 +40,7 @@ func takeAll(t *Taker, keep func(*Connection) bool) ([]ListenerSocket, []Connect
 	if err != nil {
 		return nil, nil, err
 	}
-	if err := t.Ready(); err != nil {
+	if err := t.Ready(nil); err != nil {
 		return listeners, nil, err
 	}
 	var all []Connection
@@ -178,13 +178,16 @@ func TestTwoProcesses(t *testing.T) {
 
 	other := child(t, "taker", "SLUICE_TEST_SOCKET="+path)
 	start(t, other)
-	giver, err := server.Accept(context.Background(), quick())
+	giver, err := server.Accept(context.Background(), quick)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer giver.Close()
-	if giver.Peer() != (Process{"1", "abc"}) {
+	if giver.Peer() != quick().Process {
 		t.Errorf("the peer is %+v", giver.Peer())
+	}
+	if pid := giver.PeerProcess(); pid != other.Process.Pid {
+		t.Errorf("the peer is process %d, want %d", pid, other.Process.Pid)
 	}
 	taken, err := serveAll(giver, []ListenerSocket{{Listener: "in", FD: listener}}, []Connection{r.connection})
 	sock.Close(listener)
@@ -248,7 +251,7 @@ func TestAcceptEndsWithContext(t *testing.T) {
 	defer server.Close()
 	for range 2 { // a deadline that is left would end the second one by itself
 		ctx, cancel := context.WithTimeout(context.Background(), time.Millisecond)
-		if g, err := server.Accept(ctx, quick()); !errors.Is(err, context.DeadlineExceeded) {
+		if g, err := server.Accept(ctx, quick); !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("Accept = %v, %v", g, err)
 		}
 		cancel()
@@ -295,7 +298,7 @@ func TestOtherUser(t *testing.T) {
 	if err := <-connected; err != nil {
 		t.Fatal(err)
 	}
-	g, err := server.Accept(context.Background(), quick())
+	g, err := server.Accept(context.Background(), quick)
 	if err == nil {
 		g.Close()
 	}

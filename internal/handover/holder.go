@@ -135,7 +135,7 @@ func (h *Holder) admit(conn *net.UnixConn) {
 	client := &link{conn, holderStep}
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if len(h.clients) >= maxClients || checkPeer(conn) != nil {
+	if len(h.clients) >= maxClients || !mayTalk(conn) {
 		conn.Close()
 		return
 	}
@@ -146,6 +146,11 @@ func (h *Holder) admit(conn *net.UnixConn) {
 		conn.Close()
 		h.leave(client)
 	})
+}
+
+func mayTalk(conn *net.UnixConn) bool {
+	_, err := checkPeer(conn)
+	return err == nil
 }
 
 func (h *Holder) leave(client *link) {

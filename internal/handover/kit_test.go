@@ -172,7 +172,7 @@ type sides struct {
 }
 
 func quick() Options {
-	return Options{Version: "1", Configuration: "abc", Step: patience, Ready: patience}
+	return Options{Process: Process{Version: "1", Configuration: "abc"}, Step: patience, Ready: patience}
 }
 
 // connect makes both ends and closes them with the test.
@@ -190,7 +190,7 @@ func connect(t *testing.T, give, take Options) sides {
 	}
 	done := make(chan accepted, 1)
 	go func() {
-		g, err := server.Accept(context.Background(), give)
+		g, err := server.Accept(context.Background(), func() Options { return give })
 		done <- accepted{g, err}
 	}()
 	taker, err := Dial(context.Background(), path, take)

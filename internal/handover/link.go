@@ -145,6 +145,9 @@ func (l *link) expectBare(want kind, wait time.Duration, body any) error {
 }
 
 func (m *message) decode(want kind, body any) error {
+	if m.kind == kindOff {
+		return ErrOff
+	}
 	if m.kind != want {
 		return fmt.Errorf("%w: message %d came instead of %d", ErrProtocol, m.kind, want)
 	}
@@ -174,7 +177,7 @@ func (l *link) decision(want kind, wait time.Duration) error {
 
 // greet exchanges hellos and says who the peer is.
 func (l *link) greet(role, wanted string, o *Options) (Process, error) {
-	own := hello{Protocol: protocol, Role: role, Process: Process{o.Version, o.Configuration}}
+	own := hello{Protocol: protocol, Role: role, Process: o.Process}
 	if err := l.send(kindHello, own, nil); err != nil {
 		return Process{}, err
 	}

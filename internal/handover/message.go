@@ -14,15 +14,16 @@ type kind byte
 
 // Who sends what, and when, stands in docs/upgrade.md. Numbers are never reused.
 const (
-	kindHello       kind = 1 // both: hello
-	kindListeners   kind = 2 // giver: listenersBody, one descriptor each
-	kindReady       kind = 3 // taker: bound and ready to accept
-	kindAccept      kind = 4 // giver: accept from here on
-	kindConnections kind = 5 // giver: []Connection, two descriptors each
-	kindTake        kind = 6 // taker: takeBody
-	kindTaken       kind = 7 // giver: those are yours
-	kindDone        kind = 8 // giver: that was all
-	kindOver        kind = 9 // taker: then you may end
+	kindHello       kind = 1  // both: hello
+	kindListeners   kind = 2  // giver: listenersBody, one descriptor each
+	kindReady       kind = 3  // taker: readyBody; bound and ready to accept
+	kindAccept      kind = 4  // giver: accept from here on
+	kindConnections kind = 5  // giver: []Connection, two descriptors each
+	kindTake        kind = 6  // taker: takeBody
+	kindTaken       kind = 7  // giver: those are yours
+	kindDone        kind = 8  // giver: that was all
+	kindOver        kind = 9  // taker: then you may end
+	kindOff         kind = 10 // giver, instead of anything later than accept: I accept again
 
 	kindPut    kind = 16 // client: entryBody and descriptors
 	kindDrop   kind = 17 // client: entryBody
@@ -52,6 +53,10 @@ type listenersBody struct {
 	More      bool // another message of them follows
 }
 
+// readyBody names the listening sockets that the taker accepts from, by their
+// places in the giver's list.
+type readyBody struct{ Kept []int }
+
 type takeBody struct{ IDs []uint64 }
 
 // Limits of what is received, so that no peer makes this process large.
@@ -63,6 +68,10 @@ const (
 
 // ErrProtocol is a peer that does not speak this protocol in this version.
 var ErrProtocol = errors.New("the other process does not speak this protocol")
+
+// ErrOff is the old process's word that it goes on by itself: it has stopped the
+// hand-over and accepts again.
+var ErrOff = errors.New("the old process has ended the hand-over and goes on by itself")
 
 // checkHello says why the peer is not the one that is wanted.
 func checkHello(h *hello, role string) error {

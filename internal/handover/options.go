@@ -4,8 +4,7 @@ import "time"
 
 // Options are what a side says of itself, and how long it waits for the other.
 type Options struct {
-	Version       string // of sluice
-	Configuration string // hash of the configuration
+	Process
 
 	Step  time.Duration // for the other side's next message; 0 = 10s
 	Ready time.Duration // for the new process to build and bind; 0 = 1m
@@ -30,8 +29,11 @@ func (o Options) ready() time.Duration {
 	return o.Ready
 }
 
-// Process is what the other side says of itself.
+// Process is what a side says of itself.
 type Process struct {
-	Version       string
-	Configuration string
+	Version       string // of sluice
+	Configuration string // hash of the configuration
+	Epoch         uint64 // how many processes there were before it
+	LastID        uint64 // that it has given to a connection
+	Unready       bool   // it was told to say that it is not ready
 }

@@ -75,7 +75,7 @@ func dialUnix(ctx context.Context, path string) (*net.UnixConn, error) {
 		return nil, fmt.Errorf("connecting to the other process: %w", err)
 	}
 	c := conn.(*net.UnixConn)
-	if err := checkPeer(c); err != nil {
+	if _, err := checkPeer(c); err != nil {
 		c.Close()
 		return nil, err
 	}
@@ -83,21 +83,22 @@ func dialUnix(ctx context.Context, path string) (*net.UnixConn, error) {
 }
 
 // checkPeer refuses peers of other users: who takes sockets can read all that
-// goes through them, and who gives some can put bytes into them.
-func checkPeer(conn *net.UnixConn) error {
+// goes through them, and who gives some can put bytes into them. It returns the
+// peer's process number.
+func checkPeer(conn *net.UnixConn) (pid int, err error) {
 	raw, err := conn.SyscallConn()
 	if err != nil {
-		return fmt.Errorf("asking who the other process is: %w", err)
+		return 0, fmt.Errorf("asking who the other process is: %w", err)
 	}
-	var uid int
+	var peer sock.Peer
 	var failed error
-	if err := raw.Control(func(fd uintptr) { uid, failed = sock.PeerUser(int(fd)) }); err != nil {
-		return fmt.Errorf("asking who the other process is: %w", err)
+	if err := raw.Control(func(fd uintptr) { peer, failed = sock.PeerOf(int(fd)) }); err != nil {
+		return 0, fmt.Errorf("asking who the other process is: %w", err)
 	}
 	if failed != nil {
-		return fmt.Errorf("asking who the other process is: %w", failed)
+		return 0, fmt.Errorf("asking who the other process is: %w", failed)
 	}
-	return allowed(uid, os.Getuid())
+	return peer.Process, allowed(peer.User, os.Getuid())
 }
 
 func allowed(uid, own int) error {

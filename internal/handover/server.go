@@ -26,16 +26,17 @@ func Listen(path string) (*Server, error) {
 	return &Server{l, path, identity(path)}, nil
 }
 
-// Accept waits for a process that wants to take over, until ctx is done. The
-// caller closes the Giver. An error that is not ctx's, nor net.ErrClosed, concerns
+// Accept waits for a process that wants to take over, until ctx is done. When one has
+// come, say tells what this one says of itself. The caller closes the Giver. An error that is not ctx's, nor net.ErrClosed, concerns
 // only the process that has tried: log it, and call again.
-func (s *Server) Accept(ctx context.Context, o Options) (*Giver, error) {
+func (s *Server) Accept(ctx context.Context, say func() Options) (*Giver, error) {
 	conn, err := accept(ctx, s.listener)
 	if err != nil {
 		return nil, err
 	}
+	o := say()
 	g := &Giver{link: link{conn, o.step()}, ready: o.ready()}
-	if err = checkPeer(conn); err == nil {
+	if g.pid, err = checkPeer(conn); err == nil {
 		g.peer, err = g.link.greet(roleGiver, roleTaker, &o)
 	}
 	if err != nil {

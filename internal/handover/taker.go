@@ -66,10 +66,11 @@ func (t *Taker) Listeners() ([]ListenerSocket, error) {
 	return all, nil
 }
 
-// Ready says that this process is built, bound and ready to accept, and waits until
-// the old one says go. From then on this process accepts.
-func (t *Taker) Ready() error {
-	err := t.link.send(kindReady, nil, nil)
+// Ready says that this process is built, bound and ready to accept, and from which of
+// the Listeners, by their places in the list; it waits until the old one says go.
+// From then on this process accepts.
+func (t *Taker) Ready(kept []int) error {
+	err := t.link.send(kindReady, readyBody{kept}, nil)
 	if err == nil {
 		err = t.link.decision(kindAccept, t.link.step)
 	}
@@ -80,7 +81,8 @@ func (t *Taker) Ready() error {
 }
 
 // Connections returns the next batch, and io.EOF when the old process has no more
-// and was told that it may end. The batch must be acknowledged before the next
+// and was told that it may end. ErrOff says that the old process goes on by itself;
+// after any other error it is probably dead. The batch must be acknowledged before the next
 // call, and until then be looked at only: nothing may be read from its sockets or
 // written to them. The old process may take its time between two batches: Ready in
 // Options bounds the wait.
@@ -173,6 +175,9 @@ func closeBatch(batch []Connection, keep []uint64) {
 		}
 	}
 }
+
+// Interrupt ends a call that waits, and all that come after it. Any goroutine.
+func (t *Taker) Interrupt() { t.link.conn.Close() }
 
 // Close ends the hand-over, wherever it is. A batch that was not acknowledged stays
 // with the old process.

@@ -82,6 +82,40 @@ func listen(fd, family int, addr netip.AddrPort, sa *sockaddr, o ListenOptions) 
 	return nil
 }
 
+// AdoptListener makes a listening socket that another program has made on addr what
+// Listen would have made it, as far as that can be changed afterwards. The
+// descriptor stays the caller's. Errors are *Error.
+func AdoptListener(fd int, addr netip.AddrPort, o ListenOptions) error {
+	var sa sockaddr
+	family := sa.set(addr)
+	listens, errno := getInt(fd, unix.SOL_SOCKET, unix.SO_ACCEPTCONN)
+	if errno == 0 && listens == 0 {
+		errno = EINVAL
+	}
+	if errno != 0 {
+		return &Error{"SO_ACCEPTCONN", addr, errno}
+	}
+	if errno := NonBlocking(fd); errno != 0 {
+		return &Error{"O_NONBLOCK", addr, errno}
+	}
+	if o.Transparent {
+		if errno := setTransparent(fd, family); errno != 0 {
+			return &Error{"IP_TRANSPARENT", addr, errno}
+		}
+	}
+	if errno := setStream(fd, o.Keepalive, 0); errno != 0 {
+		return &Error{"TCP options", addr, errno}
+	}
+	return nil
+}
+
+// SharesPort says whether other sockets may be bound to a socket's address beside it
+// (SO_REUSEPORT in socket(7)).
+func SharesPort(fd int) bool {
+	shares, errno := getInt(fd, unix.SOL_SOCKET, unix.SO_REUSEPORT)
+	return errno == 0 && shares != 0
+}
+
 func socket(family int) (int, Errno) {
 	fd, _, errno := unix.RawSyscall(unix.SYS_SOCKET, uintptr(family), unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
 	return int(fd), errno

@@ -47,12 +47,18 @@ func ParseRights(control []byte) ([]int, error) {
 	return fds, nil
 }
 
-// PeerUser is the user at the other end of a connected unix socket: who called
+// Peer is who is at the other end of a unix socket.
+type Peer struct {
+	User    int
+	Process int // 0 if it is in a pid namespace that is not visible from here
+}
+
+// PeerOf is who is at the other end of a connected unix socket: who called
 // connect(2), or listen(2) (SO_PEERCRED in unix(7)).
-func PeerUser(fd int) (uid int, err error) {
+func PeerOf(fd int) (Peer, error) {
 	credentials, err := unix.GetsockoptUcred(fd, unix.SOL_SOCKET, unix.SO_PEERCRED)
 	if err != nil {
-		return -1, fmt.Errorf("SO_PEERCRED: %w", err)
+		return Peer{}, fmt.Errorf("SO_PEERCRED: %w", err)
 	}
-	return int(credentials.Uid), nil
+	return Peer{User: int(credentials.Uid), Process: int(credentials.Pid)}, nil
 }

@@ -51,17 +51,17 @@ func TestParseRightsRefusesGarbage(t *testing.T) {
 	}
 }
 
-func TestPeerUser(t *testing.T) {
+func TestPeerOf(t *testing.T) {
 	ends, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer CloseAll(ends[:])
-	if uid, err := PeerUser(ends[0]); uid != os.Getuid() || err != nil {
-		t.Errorf("PeerUser = %d, %v; want %d", uid, err, os.Getuid())
+	if peer, err := PeerOf(ends[0]); peer != (Peer{os.Getuid(), os.Getpid()}) || err != nil {
+		t.Errorf("PeerOf = %+v, %v; want user %d and process %d", peer, err, os.Getuid(), os.Getpid())
 	}
-	if _, err := PeerUser(-1); err == nil {
-		t.Error("PeerUser(-1) gives no error")
+	if _, err := PeerOf(-1); err == nil {
+		t.Error("PeerOf(-1) gives no error")
 	}
 }
 
