@@ -86,23 +86,47 @@ type Acceptor struct {
 // NewAcceptor makes the listening socket of ln for the loop with the given
 // number, and binds it. Nothing is accepted before Open. Errors are *sock.Error.
 func NewAcceptor(ln *Listener, entrance *Entrance, number int) (*Acceptor, error) {
-	k := ln.Config.TCPKeepalive
-	keepalive := sock.Keepalive{Idle: k.Idle, Interval: k.Interval, Probes: k.Probes}
-	fd, err := sock.Listen(ln.Config.Address, sock.ListenOptions{
-		ReusePort:   true,
-		Transparent: ln.Mode == intercept.TProxy,
-		Keepalive:   keepalive,
-	})
+	fd, err := sock.Listen(ln.Config.Address, listenOptions(ln))
 	if err != nil {
 		return nil, err
 	}
-	a := &Acceptor{Listener: ln, entrance: entrance, number: number, loop: entrance.Loops[number], fd: fd, keepalive: keepalive}
-	a.setOnly()
-	a.hold()
-	return a, nil
+	return newAcceptor(ln, entrance, number, fd), nil
 }
 
-// Open starts accepting.
+// AdoptAcceptor is NewAcceptor for a listening socket that another process has made
+// on the address of ln: its queue goes on. The acceptor owns the descriptor. With an
+// error it stays the caller's.
+func AdoptAcceptor(ln *Listener, entrance *Entrance, number, fd int) (*Acceptor, error) {
+	if err := sock.AdoptListener(fd, ln.Config.Address, listenOptions(ln)); err != nil {
+		return nil, err
+	}
+	return newAcceptor(ln, entrance, number, fd), nil
+}
+
+func newAcceptor(ln *Listener, entrance *Entrance, number, fd int) *Acceptor {
+	a := &Acceptor{Listener: ln, entrance: entrance, number: number, loop: entrance.Loops[number], fd: fd, keepalive: keepaliveOf(ln)}
+	a.setOnly()
+	a.hold()
+	return a
+}
+
+func listenOptions(ln *Listener) sock.ListenOptions {
+	return sock.ListenOptions{ReusePort: true, Transparent: ln.Mode == intercept.TProxy, Keepalive: keepaliveOf(ln)}
+}
+
+func keepaliveOf(ln *Listener) sock.Keepalive {
+	k := ln.Config.TCPKeepalive
+	return sock.Keepalive{Idle: k.Idle, Interval: k.Interval, Probes: k.Probes}
+}
+
+// Loop is the number of the loop on which it accepts.
+func (a *Acceptor) Loop() int { return a.number }
+
+// Descriptor is the listening socket's, which stays the acceptor's; -1 when it is
+// closed.
+func (a *Acceptor) Descriptor() int { return a.fd }
+
+// Open starts accepting, also after Suspend.
 func (a *Acceptor) Open() error {
 	watch, errno := a.loop.Watch(a.fd, sock.Readable, a, 0)
 	if errno != 0 {
@@ -112,11 +136,20 @@ func (a *Acceptor) Open() error {
 	return nil
 }
 
+// Suspend stops accepting until Open. Whoever comes meanwhile waits in the socket's
+// queue, from which another process that has the socket may accept.
+func (a *Acceptor) Suspend() {
+	a.loop.StopTimer(&a.timer)
+	if a.watch != 0 {
+		a.loop.Detach(a.watch, a.fd)
+		a.watch = 0
+	}
+}
+
 // Become makes the socket serve ln, which has its address and its interception
 // mode, from now on.
 func (a *Acceptor) Become(ln *Listener) {
-	k := ln.Config.TCPKeepalive
-	keepalive := sock.Keepalive{Idle: k.Idle, Interval: k.Interval, Probes: k.Probes}
+	keepalive := keepaliveOf(ln)
 	if keepalive != a.keepalive {
 		sock.SetKeepalive(a.fd, keepalive.Spread())
 	}
@@ -159,9 +192,7 @@ func (a *Acceptor) Close() {
 		return
 	}
 	if a.watch != 0 {
-		a.loop.StopTimer(&a.timer)
-		a.loop.Forget(a.watch)
-		a.watch = 0
+		a.Suspend() // another process may have the socket too, and it would stay in epoll
 	}
 	sock.Close(a.fd)
 	a.fd = -1
@@ -341,6 +372,9 @@ func (a *Acceptor) hold() {
 // pause stops accepting for a moment: what is short or forbidden comes back
 // later, and until then every accept would fail.
 func (a *Acceptor) pause() {
+	if a.watch == 0 { // Finish after Suspend
+		return
+	}
 	a.loop.Change(a.watch, a.fd, 0)
 	a.loop.StartTimer(&a.timer, backOff, a)
 }

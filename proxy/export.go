@@ -5,6 +5,7 @@ import (
 
 	"github.com/sluiceproxy/sluice/internal/eventloop"
 	"github.com/sluiceproxy/sluice/internal/handover"
+	"github.com/sluiceproxy/sluice/listener"
 	"github.com/sluiceproxy/sluice/proxy/relay"
 )
 
@@ -25,14 +26,14 @@ type Exported struct {
 //
 // Connections that still wait for bytes or an endpoint, and those whose reset is
 // still to be delivered, are left alone; some of them can be exported later.
-// homes are those of the configuration in force.
-func (w *Worker) Export(limit int, homes *Homes) []Exported {
+// The table is that of the configuration in force.
+func (w *Worker) Export(limit int, table *listener.Table) []Exported {
 	var list []Exported
 	w.each(func(c *Connection) {
 		if len(list) >= limit {
 			return
 		}
-		if conn, ok := c.depart(homes); ok {
+		if conn, ok := c.depart(table); ok {
 			list = append(list, Exported{conn, c})
 		}
 	})
@@ -40,7 +41,7 @@ func (w *Worker) Export(limit int, homes *Homes) []Exported {
 }
 
 // depart takes the connection off its worker, if it can go.
-func (c *Connection) depart(homes *Homes) (conn handover.Connection, ok bool) {
+func (c *Connection) depart(table *listener.Table) (conn handover.Connection, ok bool) {
 	if c.state != relaying {
 		return conn, false
 	}
@@ -50,7 +51,7 @@ func (c *Connection) depart(homes *Homes) (conn handover.Connection, ok bool) {
 		return conn, false
 	}
 	conn = c.describe(&state)
-	conn.Trail = homes.trailNames(c.trail)
+	conn.Trail = trailNames(c.trail, table)
 	for side, fd := range c.fds {
 		c.loop().Detach(c.watches[side], fd)
 	}

@@ -100,7 +100,7 @@ func (w *workbench) relaying() (n int) {
 }
 
 func (w *workbench) export(limit int) (list []Exported) {
-	w.loop.Do(func() { list = w.worker.Export(limit, w.homes) })
+	w.loop.Do(func() { list = w.worker.Export(limit, w.table) })
 	return list
 }
 

@@ -22,7 +22,6 @@ const orphans = "orphans"
 // never change, and serve all loops.
 type Homes struct {
 	listeners map[string]*listener.Listener
-	bound     []*listener.Listener // as trails count them
 	chains    map[chainKey]*Chain
 	clusters  map[string]*cluster.Cluster
 	loops     []listener.Loop
@@ -46,9 +45,6 @@ func NewHomes(table *listener.Table, chains map[string]*Chains, m *Materials) (*
 	}
 	for _, ln := range table.Listeners() {
 		h.listeners[ln.Config.Name] = ln
-		if ln.Config.Bind {
-			h.bound = append(h.bound, ln)
-		}
 		of := chains[ln.Config.Name]
 		for _, chain := range of.list {
 			h.chains[chainKey{ln.Config.Name, chain.Name}] = chain
@@ -118,10 +114,10 @@ func (h *Homes) find(conn *handover.Connection) home {
 }
 
 // trailNames are the bound listeners of a trail.
-func (h *Homes) trailNames(trail intercept.Trail) []string {
+func trailNames(trail intercept.Trail, table *listener.Table) []string {
 	var list []string
-	for _, ln := range h.bound {
-		if trail.Has(ln.Ordinal) {
+	for _, ln := range table.Listeners() {
+		if ln.Config.Bind && trail.Has(ln.Ordinal) {
 			list = append(list, ln.Config.Name)
 		}
 	}

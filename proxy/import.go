@@ -18,6 +18,16 @@ import (
 // missing.
 var ErrInconsistent = errors.New("the connection's counts, flags and times do not fit together")
 
+// CheckImport says whether Import would find that something of a connection is
+// missing: before it is taken, it can still be left to the other process.
+func CheckImport(conn *handover.Connection) error {
+	state := stateOf(conn, calendar{})
+	if !state.Valid() || conn.Accepted.IsZero() || conn.Connected.IsZero() || conn.LastByte.IsZero() {
+		return fmt.Errorf("take over connection %d from %s: %w", conn.ID, conn.Peer, ErrInconsistent)
+	}
+	return nil
+}
+
 // Import goes on with a connection that another process has exported, and owns its
 // descriptors, which must not block. It takes places under all limits, whether
 // there are any left or not, and asks no policy: it was let in already. The clusters
@@ -25,10 +35,10 @@ var ErrInconsistent = errors.New("the connection's counts, flags and times do no
 //
 // With an error nothing was taken, and the descriptors stay the caller's.
 func (w *Worker) Import(conn *handover.Connection, homes *Homes) error {
-	state := stateOf(conn, w.calendar())
-	if !state.Valid() || conn.Accepted.IsZero() || conn.Connected.IsZero() || conn.LastByte.IsZero() {
-		return fmt.Errorf("take over connection %d from %s: %w", conn.ID, conn.Peer, ErrInconsistent)
+	if err := CheckImport(conn); err != nil {
+		return err
 	}
+	state := stateOf(conn, w.calendar())
 	w.around.ContinueIDs(conn.ID)
 	c := w.take()
 	c.become(conn, homes)

@@ -35,6 +35,7 @@ type workbench struct {
 	limits *listener.Limits
 
 	homes    *Homes
+	table    *listener.Table
 	registry *stats.Registry
 	socket   int // listens; accepted connections are served by hand
 	addr     netip.AddrPort
@@ -95,7 +96,7 @@ func newWorkbenchTo(t *testing.T, server netip.AddrPort, change func(*config.Lis
 		Guard: intercept.NewGuard(hosts), Limits: limits, Resets: registry.Relay(), Inspections: registry.Inspection(), Log: zap.NewNop(),
 	}
 	around.Unmatched.Store(unmatched)
-	w := &workbench{t: t, loop: loop, ln: table.Listeners()[0], chains: chains, limits: limits, homes: homes, registry: registry}
+	w := &workbench{t: t, loop: loop, ln: table.Listeners()[0], chains: chains, limits: limits, homes: homes, table: table, registry: registry}
 	w.worker = NewWorker(0, loop, around)
 	loop.Shard.Grow(registry.Cells())
 	w.socket, err = sock.Listen(netip.MustParseAddrPort("127.0.0.1:0"), sock.ListenOptions{})
