@@ -23,12 +23,14 @@ const embedded = "(embedded sidecar.yaml)"
 
 func newRunCommand(env *env) *cobra.Command {
 	var file string
+	var takeover string
 	var watched bool
 	cmd := &cobra.Command{
 		Use:   "run [-c FILE]",
 		Short: "Run the daemon",
 		Long: `Runs the daemon until SIGTERM or SIGINT, which drain; a second one ends it at once.
-SIGHUP reloads the configuration, SIGUSR1 reopens log files.
+SIGHUP reloads the configuration, SIGUSR1 reopens log files, SIGUSR2 upgrades in place:
+it starts the program anew and hands listening sockets and live connections over to it.
 Without -c it runs the embedded sidecar: 15001 outbound and 15006 inbound, both
 passing through to where each connection wanted to go.`,
 		Example: "  sluice run\n  sluice run -c /etc/sluice/sluice.yaml --log-level debug",
@@ -36,6 +38,7 @@ passing through to where each connection wanted to go.`,
 	}
 	cmd.Flags().StringVarP(&file, "config", "c", "", "configuration file (environment: SLUICE_CONFIG)")
 	cmd.Flags().BoolVar(&watched, "watch", false, "reload whenever the configuration file changes (environment: SLUICE_WATCH=true)")
+	cmd.Flags().StringVar(&takeover, "takeover", "", "unix socket, a path or @NAME: take over from the daemon there, if there is one, and let the next one do the same (environment: SLUICE_TAKEOVER)")
 	overrides := native.Overrides()
 	for _, o := range overrides {
 		cmd.Flags().StringP(o.Flag, o.Shorthand, "", fmt.Sprintf("%s (environment: %s)", o.Doc, o.Env))
@@ -54,7 +57,10 @@ passing through to where each connection wanted to go.`,
 		if !cmd.Flags().Changed("watch") {
 			watched = env.getenv("SLUICE_WATCH") == "true"
 		}
-		return run(file, options, watchOf(file, watched), env)
+		if takeover == "" {
+			takeover = env.getenv("SLUICE_TAKEOVER")
+		}
+		return run(invocation{file, options, watchOf(file, watched), takeover}, env)
 	}
 	return cmd
 }
@@ -67,9 +73,17 @@ func watchOf(file string, wanted bool) string {
 	return file
 }
 
-func run(file string, options native.Options, watched string, env *env) error {
-	source := file
-	loaded, err := load(file, options)
+// invocation is what the command line and the environment ask for.
+type invocation struct {
+	file     string
+	options  native.Options
+	watched  string
+	takeover string
+}
+
+func run(i invocation, env *env) error {
+	source := i.file
+	loaded, err := load(i.file, i.options)
 	if err != nil {
 		return refused(err, env)
 	}
@@ -93,20 +107,23 @@ func run(file string, options native.Options, watched string, env *env) error {
 	d, err := daemon.New(daemon.Options{
 		Loaded: *daemonLoaded(loaded),
 		Load: func() (*daemon.Loaded, error) {
-			loaded, err := load(file, options)
+			loaded, err := load(i.file, i.options)
 			if err != nil {
 				return nil, err
 			}
 			return daemonLoaded(loaded), nil
 		},
 		Source:  source,
-		Watch:   watched,
+		Watch:   i.watched,
 		Log:     log,
 		Level:   level,
 		Version: version(),
 
 		Notify:   notify,
 		Watchdog: watchdog,
+
+		Upgrade:   upgradeOf(i.takeover, env),
+		Inherited: activated(env, log),
 	})
 	if err != nil {
 		return refused(err, env)

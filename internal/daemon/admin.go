@@ -12,7 +12,7 @@ import (
 	"github.com/sluiceproxy/sluice/proxy"
 )
 
-// listen opens the ports for people, Prometheus and probes.
+// listen opens the ports for people, Prometheus and probes. Nobody is answered yet.
 func (d *Daemon) listen() error {
 	exporter, err := stats.NewExporter(stats.NewCollector(d.registry, d.gather))
 	if err != nil {
@@ -48,11 +48,24 @@ func (d *Daemon) listen() error {
 		}))
 	}
 	for _, s := range d.servers {
-		if err := s.Start(); err != nil {
+		if fd, ok := d.inherited.server(s); ok {
+			err = s.Adopt(fd)
+		} else {
+			err = s.Listen()
+		}
+		if err != nil {
 			return err
 		}
 	}
+	d.inherited.closeRest(d.log)
 	return nil
+}
+
+// answer begins to serve the HTTP ports.
+func (d *Daemon) answer() {
+	for _, s := range d.servers {
+		s.Serve()
+	}
 }
 
 func (d *Daemon) closeServers() {
@@ -63,6 +76,7 @@ func (d *Daemon) closeServers() {
 			d.log.Warn("closing an HTTP port", zap.Error(err))
 		}
 	}
+	d.servers = nil
 }
 
 func (d *Daemon) adminState() admin.State {
@@ -94,6 +108,7 @@ func (d *Daemon) serverInfo() admin.ServerInfo {
 		Options: map[string]any{
 			"config_path":   d.options.Source,
 			"concurrency":   len(d.loops),
+			"restart_epoch": d.epoch,
 			"log_level":     d.options.Level.String(),
 			"drain_time":    d.snapshot.Load().Config.Drain.Time.String(),
 			"admin_address": d.boot.Admin.Address,

@@ -17,6 +17,7 @@ import (
 	"github.com/sluiceproxy/sluice/intercept"
 	"github.com/sluiceproxy/sluice/internal/accesslog"
 	"github.com/sluiceproxy/sluice/internal/eventloop"
+	"github.com/sluiceproxy/sluice/internal/handover"
 	"github.com/sluiceproxy/sluice/internal/stats"
 	"github.com/sluiceproxy/sluice/internal/systemd"
 	"github.com/sluiceproxy/sluice/listener"
@@ -39,6 +40,9 @@ type Options struct {
 
 	Notify   *systemd.Notifier // the service manager; nil: nobody
 	Watchdog time.Duration     // how often it wants to hear; 0 = never
+
+	Upgrade   Upgrade                   // from the process before, and to the next one
+	Inherited []handover.ListenerSocket // that the service manager has made; Kind is ""
 }
 
 // Daemon is one running sluice.
@@ -61,11 +65,17 @@ type Daemon struct {
 	acceptors [][]*listener.Acceptor // of each loop; under reloads.mu once it runs
 	servers   []*admin.Server
 	reloads   reloads
-	events    allowance   // of log lines about endpoints
-	unready   atomic.Bool // POST /healthcheck/fail
-	drained   atomic.Bool // listeners were drained by the admin API
+	upgrades  upgrades
+	inherited *inheritance
+	before    *predecessor  // nil: this process takes over from none
+	taken     atomic.Uint64 // connections of the process before
+	epoch     uint64        // processes before this one
+	events    allowance     // of log lines about endpoints
+	unready   atomic.Bool   // POST /healthcheck/fail
+	drained   atomic.Bool   // listeners were drained by the admin API
 	state     atomic.Int32
-	quit      chan struct{} // closed by /quitquitquit
+	left      chan time.Duration // another process serves; how long what is left may take
+	quit      chan struct{}      // closed by /quitquitquit
 	quitOnce  sync.Once
 }
 
@@ -81,8 +91,9 @@ const (
 // connection is taken until Run; the access-log files are open. An error leaves
 // nothing behind.
 func New(o Options) (*Daemon, error) {
-	d := &Daemon{options: o, boot: o.Loaded.Config, log: o.Log, started: time.Now(), quit: make(chan struct{})}
+	d := &Daemon{options: o, boot: o.Loaded.Config, log: o.Log, started: time.Now(), left: make(chan time.Duration, 1), quit: make(chan struct{})}
 	d.state.Store(preInitializing)
+	d.inherited = inherit(o.Inherited)
 	d.reloads.ctx, d.reloads.cancel = context.WithCancel(context.Background())
 	hosts, err := intercept.NewHosts()
 	if err != nil {
@@ -162,7 +173,12 @@ func (d *Daemon) Run(signals <-chan os.Signal) error {
 	}
 	defer d.release()
 	defer d.reloads.cancel()
-	if started, err := d.open(signals); err != nil || !started {
+	if err := d.meet(); err != nil {
+		return err
+	}
+	started, err := d.open(signals)
+	if err != nil || !started {
+		d.stay()
 		return err
 	}
 	background.Go(func() {
@@ -178,6 +194,10 @@ func (d *Daemon) Run(signals <-chan os.Signal) error {
 		zap.Duration("after", time.Since(d.started)))
 	d.tellReady()
 	d.feed(ctx, &background)
+	d.reloads.running.Go(func() {
+		d.takeConnections()
+		d.awaitSuccessor(d.reloads.ctx)
+	})
 	d.serve(signals)
 	return nil
 }
@@ -197,9 +217,18 @@ func (d *Daemon) open(signals <-chan os.Signal) (started bool, err error) {
 	}
 	d.warn()
 	d.state.Store(initializing)
+	if d.before == nil { // or probes would hear of the new one that it is not ready
+		d.answer()
+	}
 	if !d.warm(signals) {
 		d.log.Info("stopped before it was ready")
 		return false, nil
+	}
+	if err := d.succeed(); err != nil {
+		return false, err
+	}
+	if d.before != nil {
+		d.answer()
 	}
 	return true, d.accept()
 }

@@ -232,11 +232,11 @@ func TestOtherSignalsChangeNothing(t *testing.T) {
 	tr := newTrial(t)
 	tr.start()
 	conn := tr.connect()
-	for _, s := range []os.Signal{syscall.SIGHUP, syscall.SIGUSR1, syscall.SIGUSR2} {
+	for _, s := range []os.Signal{syscall.SIGHUP, syscall.SIGUSR1, syscall.SIGUSR2} { // none of them can do its work here
 		tr.signals <- s
 	}
 	eventually(t, "the signals were seen", func() bool {
-		return tr.logs.FilterMessage("not supported yet; the signal changes nothing").Len() == 1 &&
+		return tr.logs.FilterMessage("upgrade: this process goes on").Len() == 1 &&
 			tr.logs.FilterMessage("reload: nothing has changed").Len() == 1 // there is no file
 	})
 	tr.echoes(conn)

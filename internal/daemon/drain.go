@@ -33,6 +33,9 @@ func (d *Daemon) serve(signals <-chan os.Signal) {
 			d.tell("STOPPING", func(n *systemd.Notifier) error { return n.Stopping("quitting") })
 			d.log.Info("quitting at once", zap.Int64("connections", d.around.Limits.Active()))
 			return
+		case most := <-d.left:
+			d.finish(signals, most)
+			return
 		case signal := <-signals:
 			if ends(signal) {
 				d.drain(signals)
@@ -54,8 +57,8 @@ func (d *Daemon) obey(signal os.Signal) {
 		d.log.Info("access logs reopened")
 	case syscall.SIGHUP:
 		d.reloads.running.Go(func() { _, _ = d.Reload("SIGHUP") }) // it says itself how that went
-	default:
-		d.log.Warn("not supported yet; the signal changes nothing", zap.Stringer("signal", signal))
+	case syscall.SIGUSR2:
+		d.reloads.running.Go(d.upgrade)
 	}
 }
 
@@ -68,30 +71,72 @@ func (d *Daemon) drain(signals <-chan os.Signal) {
 	began := time.Now()
 	cfg := d.beginDrain()
 	d.tell("STOPPING", func(n *systemd.Notifier) error { return n.Stopping("draining") })
-	deadline := time.After(cfg.Time)
-	quiet := time.After(quietTime(cfg))
 	d.log.Info("draining", zap.Duration("at_most", cfg.Time), zap.Int64("connections", d.around.Limits.Active()))
+	d.outlast(signals, time.After(cfg.Time), time.After(quietTime(cfg)), notOutbound)
+	d.log.Info("drained", zap.Duration("after", time.Since(began)), zap.Int64("reset", d.around.Limits.Active()))
+}
+
+// finish ends this process after another one has taken over: HTTP ports and
+// listening sockets are that one's, and what is left of live connections has most
+// time. The service manager hears nothing of it.
+func (d *Daemon) finish(signals <-chan os.Signal, most time.Duration) {
+	began := time.Now()
+	d.reloads.cancel()
+	d.closeServers()
+	d.log.Info("another process serves; ending when nothing is left", zap.Duration("at_most", most), zap.Int64("connections", d.around.Limits.Active()))
+	if d.outlast(signals, after(most), time.After(0), everyListener) == bySignal {
+		d.outlast(signals, after(d.snapshot.Load().Config.Drain.Time), time.After(0), everyListener)
+	}
+	d.log.Info("ended after an upgrade", zap.Duration("after", time.Since(began)), zap.Int64("reset", d.around.Limits.Active()))
+}
+
+// noLimit is as long as it takes.
+const noLimit time.Duration = -1
+
+// after is a timer that noLimit never ends.
+func after(d time.Duration) <-chan time.Time {
+	if d == noLimit {
+		return nil
+	}
+	return time.After(d)
+}
+
+// endedBy is why a wait is over.
+type endedBy int
+
+const (
+	byItself endedBy = iota // no connection is left
+	byDeadline
+	bySignal
+	byQuit
+)
+
+// outlast waits until no connection is left, after it has closed some listeners when
+// quiet says so; or until the deadline, a signal that ends, or /quitquitquit.
+func (d *Daemon) outlast(signals <-chan os.Signal, deadline, quiet <-chan time.Time, which func(*listener.Listener) bool) endedBy {
 	poll := time.NewTicker(drainPoll)
 	defer poll.Stop()
 	closed := false
-	for done := false; !done; {
+	for {
 		select {
 		case <-quiet:
-			d.stop(notOutbound)
+			d.stop(which)
 			closed = true
 		case <-poll.C:
-			done = closed && d.around.Limits.Active() == 0
-		case <-deadline:
-			done = true
-		case <-d.quit:
-			done = true
-		case signal := <-signals:
-			if done = ends(signal); !done {
-				d.obey(signal)
+			if closed && d.around.Limits.Active() == 0 {
+				return byItself
 			}
+		case <-deadline:
+			return byDeadline
+		case <-d.quit:
+			return byQuit
+		case signal := <-signals:
+			if ends(signal) {
+				return bySignal
+			}
+			d.obey(signal)
 		}
 	}
-	d.log.Info("drained", zap.Duration("after", time.Since(began)), zap.Int64("reset", d.around.Limits.Active()))
 }
 
 // beginDrain waits for a reload that is going on, which ends at once, and lets
@@ -116,6 +161,8 @@ func quietTime(drain config.Drain) time.Duration {
 // still finish what it does through the others.
 func notOutbound(ln *listener.Listener) bool { return ln.Config.Direction != config.Outbound }
 
+func everyListener(*listener.Listener) bool { return true }
+
 // stop closes the listening sockets of some listeners, after what waits in their
 // queues is accepted.
 func (d *Daemon) stop(which func(*listener.Listener) bool) {
@@ -136,7 +183,7 @@ func (d *Daemon) stop(which func(*listener.Listener) bool) {
 // and so does the daemon.
 func (d *Daemon) drainByAdmin(how admin.Drain) {
 	d.drained.Store(true) // no reload opens them again
-	which := func(*listener.Listener) bool { return true }
+	which := everyListener
 	if how.InboundOnly {
 		which = notOutbound
 	}

@@ -166,8 +166,8 @@ func (d *Daemon) prepare(c *change, old *snapshot) error {
 		if err != nil {
 			return err
 		}
-		for number, a := range acceptors {
-			c.fresh[number] = append(c.fresh[number], a)
+		for _, a := range acceptors {
+			c.fresh[a.Loop()] = append(c.fresh[a.Loop()], a)
 		}
 	}
 	return d.keepNew(c, old)

@@ -27,6 +27,9 @@ func (d *Daemon) sample() {
 	r.Sample(stats.ConfigReloads, d.reloads.count(func(r *reloads) uint64 { return r.good }), "success")
 	r.Sample(stats.ConfigReloads, d.reloads.count(func(r *reloads) uint64 { return r.bad }), "failure")
 	r.Sample(stats.ConfigRejected, func() float64 { return oneIf(d.reloads.last() != nil) })
+	r.Sample(stats.ServerGeneration, func() float64 { return float64(d.epoch) })
+	r.Sample(stats.UpgradesFailed, func() float64 { return float64(d.upgrades.failed.Load()) })
+	r.Sample(stats.UpgradeConnections, func() float64 { return float64(d.taken.Load()) })
 	r.Sample(stats.DrainActive, func() float64 { return oneIf(d.state.Load() == draining) })
 	for _, direction := range config.Directions() {
 		r.Sample(stats.DrainConnections, func() float64 { return d.waitedFor(direction) }, string(direction))

@@ -131,13 +131,7 @@ func (d *Daemon) newSnapshot(loaded *Loaded, previous *snapshot) (*snapshot, err
 		return nil, err
 	}
 	table := new(listener.Table)
-	materials := &proxy.Materials{
-		Clusters: s.clusters,
-		Registry: d.registry,
-		Files:    d.files,
-		Loops:    d.loops,
-		Default:  cfg.AccessLog,
-	}
+	materials := d.materials(cfg, s.clusters)
 	if previous != nil {
 		table = previous.table
 		materials.PreviousDefault = previous.Config.AccessLog
@@ -156,6 +150,17 @@ func (d *Daemon) newSnapshot(loaded *Loaded, previous *snapshot) (*snapshot, err
 		ln.Serve = func(loop int, a listener.Accepted) { d.workers[loop].Serve(a, chains) }
 	}
 	return s, nil
+}
+
+// materials are what chains of a configuration are made of.
+func (d *Daemon) materials(cfg *config.Config, clusters map[string]*cluster.Cluster) *proxy.Materials {
+	return &proxy.Materials{
+		Clusters: clusters,
+		Registry: d.registry,
+		Files:    d.files,
+		Loops:    d.loops,
+		Default:  cfg.AccessLog,
+	}
 }
 
 // newClusters makes the clusters, but for those that are as they were.

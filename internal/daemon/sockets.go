@@ -28,8 +28,8 @@ func (d *Daemon) bind() error {
 		if err != nil {
 			return err
 		}
-		for number, a := range acceptors {
-			d.acceptors[number] = append(d.acceptors[number], a)
+		for _, a := range acceptors {
+			d.acceptors[a.Loop()] = append(d.acceptors[a.Loop()], a)
 		}
 	}
 	if wanted > 0 && len(d.acceptors[0]) == 0 {
@@ -53,11 +53,19 @@ const (
 	withOwner company = true // an older socket of this daemon, which will be closed
 )
 
-// bindListener makes one socket for each loop; none where the host has no IPv6.
+// bindListener makes one socket for each loop, those that were inherited first;
+// none where the host has no IPv6.
 // SO_REUSEPORT would let a second daemon of the same user share the port
 // unnoticed, and each would get half of the connections: the address is tried
 // without it first.
 func (d *Daemon) bindListener(ln *listener.Listener, with company) ([]*listener.Acceptor, error) {
+	made, err := d.adopt(ln, d.inherited.traffic(ln))
+	if err != nil {
+		return nil, err
+	}
+	if len(made) > 0 {
+		return d.complete(ln, made)
+	}
 	if with == alone {
 		err := sock.Probe(ln.Config.Address)
 		if ln.Config.Address.Addr().Is6() && ipv6Missing(err) {
@@ -68,8 +76,16 @@ func (d *Daemon) bindListener(ln *listener.Listener, with company) ([]*listener.
 			return nil, bindError(ln.Config, err)
 		}
 	}
-	var made []*listener.Acceptor
-	for number := range d.loops {
+	return d.complete(ln, nil)
+}
+
+// complete makes sockets for the loops that have none among those that are made.
+// Where nobody may bind beside an inherited one, its loop accepts for all.
+func (d *Daemon) complete(ln *listener.Listener, made []*listener.Acceptor) ([]*listener.Acceptor, error) {
+	if len(made) > 0 && !sock.SharesPort(made[0].Descriptor()) {
+		return made, nil
+	}
+	for number := len(made); number < len(d.loops); number++ {
 		acceptor, err := listener.NewAcceptor(ln, d.entrance, number)
 		if err != nil {
 			closeAcceptors(made)

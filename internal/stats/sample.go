@@ -16,6 +16,7 @@ const (
 	ServerVersion                           // a number made of the version
 	ServerTotalConnections                  // downstream connections, those of a parent included
 	ServerParentConnections                 // held by the process this one takes over from
+	ServerGeneration                        // processes before this one that were upgraded in place
 	ServerMemoryAllocated                   // bytes
 	ServerMemoryHeapSize                    // bytes
 	ServerMemoryPhysicalSize                // bytes
@@ -30,6 +31,8 @@ const (
 	ChecksLate                // [cluster] health checks that began late
 	ConfigReloads             // [result] success or failure
 	ConfigRejected            // 1 while the last reload was rejected
+	UpgradesFailed            // in place, after which this process went on
+	UpgradeConnections        // taken over from the process before
 	DrainActive               // 1 while the daemon drains
 	DrainConnections          // [direction] that a drain waits for; 0 before it
 	AccessLogDropped          // lines
@@ -57,6 +60,7 @@ var sampledSpecs = [...]sampledSpec{
 	ServerVersion:            {"server", "version", gaugeKind, nil, "Version as a number."},
 	ServerTotalConnections:   {"server", "total_connections", gaugeKind, nil, "Downstream connections, those of a parent process included."},
 	ServerParentConnections:  {"server", "parent_connections", gaugeKind, nil, "Downstream connections of the parent process."},
+	ServerGeneration:         {"server", "hot_restart_generation", gaugeKind, nil, "Processes before this one, each of which was upgraded in place."},
 	ServerMemoryAllocated:    {"server", "memory_allocated", gaugeKind, nil, "Bytes of live heap objects."},
 	ServerMemoryHeapSize:     {"server", "memory_heap_size", gaugeKind, nil, "Bytes reserved for the heap."},
 	ServerMemoryPhysicalSize: {"server", "memory_physical_size", gaugeKind, nil, "Bytes of memory that the runtime holds from the system."},
@@ -74,6 +78,8 @@ var sampledSpecs = [...]sampledSpec{
 
 	ConfigReloads:         {"", "config_reload_total", counterKind, []string{"result"}, "Configuration reloads."},
 	ConfigRejected:        {"", "config_rejected", gaugeKind, nil, "1 while the last reload was rejected."},
+	UpgradesFailed:        {"", "upgrade_failed_total", counterKind, nil, "Upgrades in place that failed; this process went on."},
+	UpgradeConnections:    {"", "upgrade_taken_connections_total", counterKind, nil, "Live connections taken over from the process before."},
 	DrainActive:           {"", "drain_active", gaugeKind, nil, "1 while the daemon drains."},
 	DrainConnections:      {"", "drain_connections", gaugeKind, []string{"direction"}, "Connections that the drain still waits for, by the direction of their listener."},
 	AccessLogDropped:      {"", "access_log_dropped_lines_total", counterKind, nil, "Access-log lines dropped because their file could not keep up."},

@@ -1,0 +1,394 @@
+package daemon
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/sluiceproxy/sluice/config"
+	"github.com/sluiceproxy/sluice/internal/handover"
+	"github.com/sluiceproxy/sluice/internal/sock"
+)
+
+// canTakeOver is what a daemon says when it lets the next one take over.
+const canTakeOver = "another process can take over"
+
+// generations are daemons of one configuration, each of which takes over from the
+// one before at the socket for that.
+type generations struct {
+	t      *testing.T
+	cfg    *config.Config
+	socket string
+	all    []*trial
+}
+
+func newGenerations(t *testing.T) *generations {
+	g := &generations{t: t, cfg: newTrial(t).cfg, socket: filepath.Join(t.TempDir(), "takeover")}
+	g.cfg.Metrics.Address, g.cfg.Readiness.Address = freeAddress(t).String(), freeAddress(t).String()
+	return g
+}
+
+// next makes a daemon that takes over, with changes to its configuration.
+func (g *generations) next(change func(*config.Config)) *trial {
+	g.t.Helper()
+	tr := newTrial(g.t)
+	cfg := *g.cfg
+	cfg.Listeners = append([]config.Listener(nil), g.cfg.Listeners...)
+	change(&cfg)
+	tr.cfg = &cfg
+	tr.options = func(o *Options) { o.Upgrade = Upgrade{From: g.socket, At: g.socket} }
+	g.all = append(g.all, tr)
+	return tr
+}
+
+// first starts the first one, which finds nobody to take over from.
+func (g *generations) first() *trial {
+	g.t.Helper()
+	tr := g.next(same)
+	tr.start()
+	tr.waitLog(canTakeOver)
+	return tr
+}
+
+// succeed starts the next one, and waits until the one before has ended.
+func (g *generations) succeed(change func(*config.Config)) *trial {
+	g.t.Helper()
+	before := g.all[len(g.all)-1]
+	tr := g.next(change)
+	tr.start()
+	tr.waitLog("taken over")
+	before.waitEnd()
+	tr.waitLog(canTakeOver)
+	return tr
+}
+
+func same(*config.Config) {}
+
+func TestUpgrade(t *testing.T) {
+	changes := []struct {
+		name   string
+		change func(*config.Config)
+	}{
+		{"as it was", same},
+		{"fewer loops", func(c *config.Config) { c.Concurrency = 1 }},
+		{"more loops", func(c *config.Config) { c.Concurrency = 4 }},
+		{"without an HTTP port", func(c *config.Config) { c.Metrics.Address = "" }},
+		{"another HTTP port", func(c *config.Config) { c.Metrics.Address = freeAddress(t).String() }},
+	}
+	for _, tc := range changes {
+		t.Run(tc.name, func(t *testing.T) {
+			g := newGenerations(t)
+			old := g.first()
+			var conns []net.Conn
+			for range 300 { // some batches
+				conn := old.connect()
+				old.echoes(conn)
+				conns = append(conns, conn)
+			}
+			now := g.succeed(tc.change)
+			for _, conn := range conns {
+				now.echoes(conn)
+			}
+			now.echoes(now.connect())
+			again := g.succeed(same)
+			for _, conn := range conns {
+				again.echoes(conn)
+			}
+			if n := again.daemon.around.Limits.Active(); n < 300 || again.daemon.epoch != 2 {
+				t.Errorf("%d connections, epoch %d", n, again.daemon.epoch)
+			}
+		})
+	}
+}
+
+// A listener that the new configuration does not have closes; its connections go on.
+func TestUpgradeRemovesListener(t *testing.T) {
+	g := newGenerations(t)
+	second := g.cfg.Listeners[0]
+	second.Name, second.Address = "second", freeAddress(t)
+	g.cfg.Listeners = append(g.cfg.Listeners, second)
+	old := g.first()
+	conn, err := net.Dial("tcp", second.Address.String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	old.echoes(conn)
+	now := g.succeed(func(c *config.Config) { c.Listeners = c.Listeners[:1] })
+	now.echoes(conn)
+	now.echoes(now.connect())
+	if other, err := net.Dial("tcp", second.Address.String()); !errors.Is(err, syscall.ECONNREFUSED) {
+		t.Errorf("a connection to the listener that is gone: %v, %v", other, err)
+	}
+}
+
+// What the admin API has told goes along.
+func TestUpgradeKeepsUnready(t *testing.T) {
+	g := newGenerations(t)
+	old := g.first()
+	old.daemon.unready.Store(true)
+	if now := g.succeed(same); !now.daemon.unready.Load() {
+		t.Error("the new process is ready")
+	}
+}
+
+// A new process that fails at a step leaves everything to the old one.
+func TestUpgradeFails(t *testing.T) {
+	type step struct {
+		name string
+		fail func(*handover.Taker) error // and what it says
+	}
+	listeners := func(taker *handover.Taker) error {
+		list, err := taker.Listeners()
+		for _, s := range list {
+			sock.Close(s.FD)
+		}
+		return err
+	}
+	accepting := func(taker *handover.Taker) error {
+		list, err := taker.Listeners()
+		kept := []int{}
+		for i, s := range list {
+			sock.Close(s.FD)
+			kept = append(kept, i)
+		}
+		return errors.Join(err, taker.Ready(kept))
+	}
+	steps := []step{
+		{"after hello", func(*handover.Taker) error { return nil }},
+		{"after the listening sockets", listeners},
+		{"when it should accept", accepting},
+		{"with a batch", func(taker *handover.Taker) error {
+			err := accepting(taker)
+			_, failed := taker.Connections()
+			return errors.Join(err, failed)
+		}},
+	}
+	g := newGenerations(t)
+	old := g.first()
+	var conns []net.Conn
+	for range 10 {
+		conn := old.connect()
+		old.echoes(conn)
+		conns = append(conns, conn)
+	}
+	for number, s := range steps {
+		t.Run(s.name, func(t *testing.T) {
+			taker, err := handover.Dial(t.Context(), g.socket, handover.Options{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := s.fail(taker); err != nil {
+				t.Error(err)
+			}
+			taker.Close()
+			eventually(t, "the old process goes on", func() bool { return int(old.daemon.upgrades.failed.Load()) >= number+1 })
+			for _, conn := range conns {
+				old.echoes(conn)
+			}
+			old.echoes(old.connect())
+		})
+	}
+	now := g.succeed(same)
+	for _, conn := range conns {
+		now.echoes(conn)
+	}
+}
+
+// Each process that cannot start says so, and the old one goes on.
+func TestUpgradeRefuses(t *testing.T) {
+	g := newGenerations(t)
+	old := g.first()
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	tr := g.next(func(c *config.Config) { c.Admin.Address = taken.Addr().String() })
+	tr.launch()
+	select {
+	case err := <-tr.ended:
+		if err == nil || !strings.Contains(err.Error(), taken.Addr().String()) {
+			t.Errorf("the new process says %v", err)
+		}
+	case <-time.After(20 * time.Second):
+		t.Fatal("the new process has not ended")
+	}
+	eventually(t, "the old process goes on", func() bool { return old.daemon.upgrades.failed.Load() == 1 })
+	old.echoes(old.connect())
+	g.all = g.all[:1]
+	now := g.succeed(same)
+	now.echoes(now.connect())
+}
+
+// The old process calls it off: the new one serves what it has and ends.
+func TestUpgradeCalledOff(t *testing.T) {
+	g := newGenerations(t)
+	server, err := handover.Listen(g.socket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer server.Close()
+	tr := g.next(same)
+	tr.launch()
+	giver, err := server.Accept(t.Context(), func() handover.Options { return handover.Options{} })
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer giver.Close()
+	err = giver.SendListeners(nil)
+	if err == nil {
+		_, err = giver.WaitReady()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	conn := tr.connect()
+	tr.echoes(conn)
+	if err := giver.CallOff(); err != nil {
+		t.Fatal(err)
+	}
+	tr.waitLog("another process serves; ending when nothing is left")
+	tr.echoes(conn)
+	conn.Close()
+	tr.waitEnd()
+}
+
+// The old process dies: the new one is the daemon.
+func TestUpgradeOrphaned(t *testing.T) {
+	g := newGenerations(t)
+	server, err := handover.Listen(g.socket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer server.Close()
+	tr := g.next(same)
+	tr.launch()
+	giver, err := server.Accept(t.Context(), func() handover.Options { return handover.Options{} })
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = giver.SendListeners(nil)
+	if err == nil {
+		_, err = giver.WaitReady()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	giver.Close()
+	tr.waitLog("the process before is gone, and what it still had with it; this one goes on")
+	tr.waitLog(canTakeOver)
+	tr.echoes(tr.connect())
+	now := g.succeed(same)
+	now.echoes(now.connect())
+}
+
+// A drain that begins while a hand-over waits ends it.
+func TestDrainDuringUpgrade(t *testing.T) {
+	g := newGenerations(t)
+	old := g.first()
+	taker, err := handover.Dial(t.Context(), g.socket, handover.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taker.Close()
+	list, err := taker.Listeners()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range list {
+		sock.Close(s.FD)
+	}
+	old.signals <- syscall.SIGTERM
+	old.waitEnd()
+}
+
+// SIGUSR2 without a program to start, and with one that fails, changes nothing.
+func TestUpgradeBySignal(t *testing.T) {
+	tr := newTrial(t)
+	ends := make(chan error, 1)
+	tr.options = func(o *Options) {
+		o.Upgrade.Start = func(string) (<-chan error, error) { return ends, nil }
+	}
+	tr.start()
+	for number, end := range []error{errors.New("exit status 1"), nil} {
+		ends <- end
+		tr.signals <- syscall.SIGUSR2
+		eventually(t, "the upgrade has failed", func() bool { return tr.daemon.upgrades.failed.Load() == uint64(number+1) })
+		tr.echoes(tr.connect())
+	}
+	said := fmt.Sprint(tr.logs.FilterMessage("upgrade: this process goes on").All())
+	for _, want := range []string{"exit status 1", "with status 0, before it took over"} {
+		if !strings.Contains(said, want) {
+			t.Errorf("the log says %s, want %q", said, want)
+		}
+	}
+}
+
+// With the program that it starts being this one, it is what a user does.
+func TestUpgradeToStarted(t *testing.T) {
+	tr := newTrial(t)
+	cfg := *tr.cfg
+	next := &trial{t: t, cfg: &cfg, signals: make(chan os.Signal, 4), ended: make(chan error, 1)}
+	tr.options = func(o *Options) {
+		o.Upgrade.Start = func(from string) (<-chan error, error) {
+			next.options = func(o *Options) { o.Upgrade = Upgrade{From: from, Must: true} }
+			next.launch()
+			return make(chan error), nil
+		}
+	}
+	tr.start()
+	conn := tr.connect()
+	tr.echoes(conn)
+	tr.signals <- syscall.SIGUSR2
+	tr.waitEnd()
+	next.waitLog("taken over")
+	next.echoes(conn)
+	next.echoes(next.connect())
+}
+
+// A socket that the service manager has made is used, and others are closed.
+func TestInheritedSockets(t *testing.T) {
+	for _, shares := range []bool{true, false} {
+		t.Run(fmt.Sprintf("shares its port: %t", shares), func(t *testing.T) {
+			tr := newTrial(t)
+			made := listenAs(t, tr.cfg.Listeners[0].Address, shares)
+			http := listenAs(t, netip.MustParseAddrPort(tr.cfg.Admin.Address), false)
+			spare := listenAs(t, freeAddress(t), false)
+			tr.options = func(o *Options) {
+				o.Inherited = []handover.ListenerSocket{made, http, spare}
+			}
+			queued := tr.connect() // nobody accepts yet
+			tr.start()
+			tr.echoes(queued)
+			for range 10 {
+				tr.echoes(tr.connect())
+			}
+			if tr.logs.FilterMessage("a listening socket was passed on that the configuration has no use for; it is closed").Len() != 1 {
+				t.Error("the spare socket is not closed")
+			}
+			conn, err := net.Dial("tcp", tr.cfg.Admin.Address)
+			if err != nil {
+				t.Fatal(err)
+			}
+			conn.Close()
+		})
+	}
+}
+
+// listenAs makes a listening socket as the service manager would pass it on.
+func listenAs(t *testing.T, address netip.AddrPort, shares bool) handover.ListenerSocket {
+	t.Helper()
+	fd, err := sock.Listen(address, sock.ListenOptions{ReusePort: shares})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return handover.ListenerSocket{Address: address, FD: fd}
+}
