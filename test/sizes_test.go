@@ -17,6 +17,9 @@ type sizes struct {
 	kills       int // under load
 	connections int // opened and closed at a time
 	rounds      int // of that
+	upgrades    int // under load
+	live        int // connections through each of them
+	arrivals    int // new connections a second meanwhile
 	long        bool
 }
 
@@ -25,13 +28,13 @@ func testSizes(t *testing.T) sizes {
 	t.Helper()
 	text := os.Getenv(soakVar)
 	if text == "" {
-		return sizes{soak: 5 * time.Second, reloads: 100, kills: 5, connections: 1000, rounds: 10}
+		return sizes{soak: 5 * time.Second, reloads: 100, kills: 5, connections: 1000, rounds: 10, upgrades: 3, live: 200, arrivals: 100}
 	}
 	soak, err := time.ParseDuration(text)
 	if err != nil {
 		t.Fatalf("%s: %v", soakVar, err)
 	}
-	all := sizes{soak: soak, reloads: 1000, kills: 100, connections: idleConnections, rounds: 5}
+	all := sizes{soak: soak, reloads: 1000, kills: 100, connections: idleConnections, rounds: 5, upgrades: 20, live: 5000, arrivals: 2000}
 	if soak >= 10*time.Minute {
 		all.rounds, all.long = 100, true
 	}

@@ -26,6 +26,9 @@ const (
 	// successorTime bounds the wait for a new process to say hello.
 	successorTime = time.Minute
 
+	// nameTime is how long the process before may keep its socket's name.
+	nameTime = 5 * time.Second
+
 	// retryTime keeps failing attempts from filling the log.
 	retryTime = 100 * time.Millisecond
 
@@ -153,17 +156,12 @@ func orEarly(err error) error {
 
 // awaitSuccessor lets processes take over at the socket for that, until one has.
 func (d *Daemon) awaitSuccessor(ctx context.Context) {
-	at := d.options.Upgrade.At
-	if at == "" || ctx.Err() != nil {
-		return
-	}
-	server, err := handover.Listen(at)
-	if err != nil {
-		d.log.Error("no process can take over from this one", zap.Error(err))
+	server := d.listenForSuccessor(ctx)
+	if server == nil {
 		return
 	}
 	defer server.Close()
-	d.log.Info("another process can take over", zap.String("socket", at))
+	d.log.Info("another process can take over", zap.String("socket", d.options.Upgrade.At))
 	for {
 		giver, err := server.Accept(ctx, d.sayHello)
 		if err == nil {
@@ -175,10 +173,36 @@ func (d *Daemon) awaitSuccessor(ctx context.Context) {
 			return
 		}
 		d.upgradeFailed(err)
-		select {
-		case <-ctx.Done():
-		case <-time.After(retryTime):
+		rest(ctx)
+	}
+}
+
+// listenForSuccessor returns nil when no process is to take over. A name in the
+// abstract namespace is still the process's before for a moment.
+func (d *Daemon) listenForSuccessor(ctx context.Context) *handover.Server {
+	at, began, told := d.options.Upgrade.At, time.Now(), false
+	if at == "" {
+		return nil
+	}
+	for ctx.Err() == nil {
+		server, err := handover.Listen(at)
+		if err == nil {
+			return server
 		}
+		if !told && time.Since(began) > nameTime {
+			told = true
+			d.log.Error("no process can take over from this one for now; it tries again and again", zap.Error(err))
+		}
+		rest(ctx)
+	}
+	return nil
+}
+
+// rest waits before another attempt.
+func rest(ctx context.Context) {
+	select {
+	case <-ctx.Done():
+	case <-time.After(retryTime):
 	}
 }
 
