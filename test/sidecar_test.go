@@ -35,7 +35,8 @@ type launch struct {
 	caps   []string
 	before []string // a command that executes sluice, such as prlimit
 	env    []string
-	checks int // sockets that health checks and lookups may have open at any time
+	files  []*os.File // descriptors from 3 on
+	checks int        // sockets that health checks and lookups may have open at any time
 }
 
 // startSidecar runs sluice with a configuration, in which $LOG stands for the
@@ -94,6 +95,7 @@ func (s *sidecar) start(l launch) {
 	argv := append(append([]string{}, l.before...), s.w.binary, "run", "-c", s.file)
 	cmd := user.Command(argv[0], argv[1:]...)
 	cmd.Env = append(os.Environ(), l.env...)
+	cmd.ExtraFiles = l.files
 	s.process = user.StartCommand(cmd)
 }
 

@@ -195,6 +195,7 @@ func percentile(list []time.Duration, share float64) time.Duration {
 
 // arrivals are new connections at a rate, each of which talks and closes.
 type arrivals struct {
+	w              *world
 	served, failed atomic.Int64
 	began          time.Time
 	stop           chan struct{}
@@ -208,7 +209,7 @@ type arrivals struct {
 func startArrivals(w *world, address string, rate int) *arrivals {
 	w.Helper()
 	const clients = 16
-	a := &arrivals{began: time.Now(), stop: make(chan struct{})}
+	a := &arrivals{w: w, began: time.Now(), stop: make(chan struct{})}
 	w.Cleanup(a.halt)
 	for range clients {
 		a.clients.Go(func() {
@@ -217,7 +218,7 @@ func startArrivals(w *world, address string, rate int) *arrivals {
 			for {
 				select {
 				case <-tick.C:
-					a.one(w, address)
+					a.one(address)
 				case <-a.stop:
 					return
 				}
@@ -227,8 +228,8 @@ func startArrivals(w *world, address string, rate int) *arrivals {
 	return a
 }
 
-func (a *arrivals) one(w *world, address string) {
-	conn, err := w.client.Dial("tcp", address)
+func (a *arrivals) one(address string) {
+	conn, err := a.w.client.Dial("tcp", address)
 	if err == nil {
 		_, _, err = talk(conn)
 		conn.Close()
@@ -245,20 +246,31 @@ func (a *arrivals) one(w *world, address string) {
 	}
 }
 
+// more waits until so many more were served.
+func (a *arrivals) more(n int64) {
+	goal := a.served.Load() + n
+	a.w.eventually(func() error {
+		if now := a.served.Load(); now < goal {
+			return fmt.Errorf("%d new connections were served, want %d", now, goal)
+		}
+		return nil
+	})
+}
+
 func (a *arrivals) halt() {
 	a.stopping.Do(func() { close(a.stop) })
 	a.clients.Wait()
 }
 
 // end stops them, and fails the test for each that was not served.
-func (a *arrivals) end(w *world) (rate float64) {
-	w.Helper()
+func (a *arrivals) end() (rate float64) {
+	a.w.Helper()
 	a.halt()
 	for _, err := range a.wrong {
-		w.Error(fmt.Errorf("a new connection: %w", err))
+		a.w.Errorf("a new connection: %v", err)
 	}
 	if n := a.failed.Load(); n > 0 {
-		w.Errorf("%d new connections failed, %d were served", n, a.served.Load())
+		a.w.Errorf("%d new connections failed, %d were served", n, a.served.Load())
 	}
 	return float64(a.served.Load()) / time.Since(a.began).Seconds()
 }

@@ -70,13 +70,13 @@ func TestUpgradeUnderLoad(t *testing.T) {
 		s.succeed(asUpgradable(redirect))
 		took = append(took, time.Since(began))
 		upgraded = append(upgraded, live.silences()...)
-		w.waitFor(took[number]) // as long without an upgrade, to compare with
+		fresh.more(int64(took[number].Seconds() * float64(size.arrivals))) // about as long without an upgrade, to compare with
 		quiet = append(quiet, live.silences()...)
 		if wrong := live.failures(); len(wrong) > 0 {
 			break
 		}
 	}
-	rate := fresh.end(w)
+	rate := fresh.end()
 	live.end()
 	m := s.metrics()
 	if epoch := m.sum("envoy_server_hot_restart_generation"); epoch != float64(size.upgrades) {
@@ -87,9 +87,6 @@ func TestUpgradeUnderLoad(t *testing.T) {
 		size.upgrades, size.live, percentile(took, 0.5).Round(time.Millisecond), live.streams.Load(), live.chats.Load(), fresh.served.Load(), rate,
 		percentile(upgraded, 0.5), percentile(upgraded, 0.99), percentile(quiet, 0.5), percentile(quiet, 0.99))
 }
-
-// waitFor lets time pass in which nothing is done.
-func (w *world) waitFor(d time.Duration) { <-time.After(d) }
 
 // TestUpgradeBySignal upgrades by SIGUSR2: each process starts the next one.
 func TestUpgradeBySignal(t *testing.T) {
@@ -190,7 +187,7 @@ func TestUpgradeFails(t *testing.T) {
 		t.Errorf("%d connections went wrong before any could be taken: %v", len(wrong), wrong[0])
 	}
 	s.succeed(asUpgradable(redirect))
-	fresh.end(w)
+	fresh.end()
 	live.end()
 }
 

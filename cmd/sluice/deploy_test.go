@@ -264,3 +264,21 @@ func TestKubernetes(t *testing.T) {
 		t.Errorf("ports %v, readiness at %s, metrics at %s", proxy.Ports, cfg.Readiness.Address, cfg.Metrics.Address)
 	}
 }
+
+// The sockets that systemd makes are those of the example configuration; others
+// would be closed.
+func TestSocketUnitFitsConfiguration(t *testing.T) {
+	loaded, err := load("", native.Options{Environ: []string{}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var known []string
+	for _, ln := range loaded.Config.Listeners {
+		known = append(known, ln.Address.String())
+	}
+	for _, address := range unit(t, "sluice.socket")["Socket.ListenStream"] {
+		if !slices.Contains(known, address) {
+			t.Errorf("sluice.socket listens on %s, the configuration on %v", address, known)
+		}
+	}
+}

@@ -392,3 +392,20 @@ func listenAs(t *testing.T, address netip.AddrPort, shares bool) handover.Listen
 	}
 	return handover.ListenerSocket{Address: address, FD: fd}
 }
+
+// The service manager hears which process goes on.
+func TestUpgradeTellsManager(t *testing.T) {
+	g := newGenerations(t)
+	notify, conn := manager(t)
+	tr := g.next(same)
+	upgrade := tr.options
+	tr.options = func(o *Options) {
+		upgrade(o)
+		o.Notify = notify
+	}
+	tr.start()
+	tr.waitLog(canTakeOver)
+	hears(t, conn, "READY=1")
+	g.succeed(same)
+	hears(t, conn, fmt.Sprintf("MAINPID=%d", os.Getpid()))
+}
