@@ -26,9 +26,19 @@ type scrape []sample
 // metrics scrapes the metrics port.
 func (s *sidecar) metrics() scrape {
 	s.w.Helper()
+	m, err := s.scrape()
+	if err != nil {
+		s.w.Fatal(err)
+	}
+	return m
+}
+
+// scrape is metrics where it may fail.
+func (s *sidecar) scrape() (scrape, error) {
+	s.w.Helper()
 	status, body, err := s.get(s.host, "http://127.0.0.1:15090/stats/prometheus")
 	if err != nil || status != http.StatusOK {
-		s.w.Fatalf("scrape: status %d, %v", status, err)
+		return nil, fmt.Errorf("scrape: status %d, %v", status, err)
 	}
 	var all scrape
 	for line := range strings.Lines(body) {
@@ -39,12 +49,12 @@ func (s *sidecar) metrics() scrape {
 		}
 		number, err := strconv.ParseFloat(value, 64)
 		if err != nil {
-			s.w.Fatalf("metrics line %q: %v", line, err)
+			return nil, fmt.Errorf("metrics line %q: %w", line, err)
 		}
 		family, labels, _ := strings.Cut(name, "{")
 		all = append(all, sample{family, "{" + labels, number})
 	}
-	return all
+	return all, nil
 }
 
 func cutLast(s, sep string) (before, after string, ok bool) {

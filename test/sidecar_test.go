@@ -12,9 +12,6 @@ import (
 	"github.com/sluiceproxy/sluice/internal/testnet"
 )
 
-// idlePipes is how many pipes a loop may keep for the next spliced relay.
-const idlePipes = 8
-
 // sidecar is a running sluice.
 type sidecar struct {
 	w         *world
@@ -22,7 +19,7 @@ type sidecar struct {
 	process   *testnet.Process
 	accessLog string
 	file      string // the configuration
-	idle      descriptors
+	idle      holding
 	checks    int  // sockets that health checks and lookups have at a time, at most
 	gone      bool // the test has seen to its end
 }
@@ -53,13 +50,16 @@ func (s *sidecar) settle() {
 	s.w.Helper()
 	s.waitReady()
 	s.w.eventually(func() error {
-		s.idle = s.descriptors()
+		s.idle = holding{descriptors: s.descriptors(), tracked: len(tracked(s.host))}
 		n := len(s.sockets())
 		if n > s.checks {
 			return fmt.Errorf("%d connections of probes are left", n)
 		}
 		s.idle.sockets += s.checks - n
-		return nil
+		s.idle.tracked += s.checks - n
+		m, err := s.scrape()
+		s.idle.goroutines = m.sum("go_goroutines")
+		return err
 	})
 	s.w.Cleanup(s.finish)
 }
@@ -122,6 +122,7 @@ func (s *sidecar) waitReady() {
 // Kubernetes would, and looks at what it said.
 func (s *sidecar) finish() {
 	if s.gone {
+		s.w.eventually(s.untracked)
 		s.checkLog()
 		return
 	}
@@ -149,67 +150,6 @@ func (s *sidecar) checkLog() {
 			s.w.Errorf("the log speaks of %q:\n%s", bad, s.process.Log())
 		}
 	}
-}
-
-// waitIdle waits until sluice holds no more than when it got ready.
-func (s *sidecar) waitIdle() {
-	s.w.Helper()
-	testnet.Eventually(s.w, patience, func() error {
-		have := s.descriptors()
-		most := s.idle
-		most.pipes += 2 * idlePipes * 4
-		if have.sockets > most.sockets || have.pipes > most.pipes {
-			return fmt.Errorf("sluice holds %+v, when idle %+v:\n%s", have, s.idle, strings.Join(have.list, "\n"))
-		}
-		return nil
-	})
-	testnet.Eventually(s.w, patience, func() error {
-		m := s.metrics()
-		for _, family := range []string{"envoy_listener_downstream_cx_active", "envoy_cluster_upstream_cx_active",
-			"envoy_server_total_connections", "sluice_loop_connections"} {
-			if n := m.sum(family); n != 0 {
-				return fmt.Errorf("%s is %v without connections", family, n)
-			}
-		}
-		return nil
-	})
-}
-
-// descriptors are what a process has open, by kind.
-type descriptors struct {
-	sockets, pipes, others int
-	list                   []string
-}
-
-func (s *sidecar) descriptors() descriptors {
-	s.w.Helper()
-	return descriptorsOf(s.w, s.process.PID())
-}
-
-func descriptorsOf(t testing.TB, pid int) descriptors {
-	t.Helper()
-	dir := fmt.Sprintf("/proc/%d/fd", pid)
-	entries, err := os.ReadDir(dir)
-	if err != nil {
-		t.Fatalf("descriptors: %v", err)
-	}
-	var d descriptors
-	for _, entry := range entries {
-		target, err := os.Readlink(filepath.Join(dir, entry.Name()))
-		if err != nil {
-			continue // closed since
-		}
-		switch {
-		case strings.HasPrefix(target, "socket:"):
-			d.sockets++
-		case strings.HasPrefix(target, "pipe:"):
-			d.pipes++
-		default:
-			d.others++
-		}
-		d.list = append(d.list, entry.Name()+" "+target)
-	}
-	return d
 }
 
 // in is the sidecar for a subtest: what fails there fails it.

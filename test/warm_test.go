@@ -56,8 +56,7 @@ func TestColdStart(t *testing.T) {
 		t.Errorf("the one who waited is served by %s, %v", by, err)
 	}
 	early.Close()
-	s.waitReady()
-	s.idle = s.descriptors()
+	s.settle()
 	if lines := grep(s.process.Log(), "not all names are resolved", `"cluster":"named"`); len(lines) != 1 {
 		t.Errorf("the log has %d lines about the cold start", len(lines))
 	}
@@ -67,7 +66,6 @@ func TestColdStart(t *testing.T) {
 	s.waitServed(20001, remoteIP)
 	server.set(naming{a: []string{remoteIP2}, ttl: 60}, "ratings.example.")
 	s.waitServed(20000, remoteIP2)
-	s.finish()
 }
 
 // TestStartWithoutNameserver starts where nobody listens at the name server's
@@ -114,8 +112,7 @@ func TestWarmByHealthChecks(t *testing.T) {
 	if lines := grep(s.process.Log(), "not all names are resolved"); len(lines) > 0 {
 		t.Errorf("the log says %s", lines)
 	}
-	s.idle = s.descriptors()
-	s.finish()
+	s.settle()
 }
 
 // TestStopWhileWarming ends sluice, in each way, while it waits for DNS: at once
