@@ -55,9 +55,8 @@ type Materials struct {
 	PreviousDefault []config.AccessLog
 }
 
-// previous is the chain of the configuration before that can serve cfg too: then
-// its limits go on.
-func (m *Materials) previous(cfg *config.FilterChain, owner *config.Listener) *Chain {
+// previous is the chain that had this name in the configuration before; nil: none.
+func (m *Materials) previous(name string, owner *config.Listener) *Chain {
 	if m.Previous == nil {
 		return nil
 	}
@@ -65,19 +64,21 @@ func (m *Materials) previous(cfg *config.FilterChain, owner *config.Listener) *C
 	if chains == nil {
 		return nil
 	}
-	old := chains.named(cfg.Name)
-	same := old != nil && old.direction == owner.Direction && reflect.DeepEqual(old.cfg, cfg) &&
+	return chains.named(name)
+}
+
+// canServe says whether a chain of the configuration before can serve cfg too.
+func (m *Materials) canServe(old *Chain, cfg *config.FilterChain, owner *config.Listener) bool {
+	same := old.direction == owner.Direction && reflect.DeepEqual(old.cfg, cfg) &&
 		(cfg.AccessLog != nil || reflect.DeepEqual(m.Default, m.PreviousDefault))
-	if !same || slices.ContainsFunc(old.routes, func(r route) bool { return m.Clusters[r.cluster.Name] != r.cluster }) {
-		return nil
-	}
-	return old
+	return same && !slices.ContainsFunc(old.routes, func(r route) bool { return m.Clusters[r.cluster.Name] != r.cluster })
 }
 
 // NewChain makes the chain that cfg, a part of owner in a validated
 // configuration, asks for. It opens the access logs.
 func NewChain(cfg *config.FilterChain, owner *config.Listener, m *Materials) (*Chain, error) {
-	if old := m.previous(cfg, owner); old != nil {
+	old := m.previous(cfg.Name, owner)
+	if old != nil && m.canServe(old, cfg, owner) {
 		return old, nil
 	}
 	tcp := &cfg.TCPProxy
@@ -105,6 +106,9 @@ func NewChain(cfg *config.FilterChain, owner *config.Listener, m *Materials) (*C
 	if c.gate, err = newGate(cfg, owner.Name+"/"+cfg.Name, m.Registry); err != nil {
 		return nil, fmt.Errorf("filter chain %s: %w", cfg.Name, err)
 	}
+	if old != nil {
+		c.follow(old)
+	}
 	prefix := tcp.Cluster
 	weighted := tcp.WeightedClusters
 	if prefix != "" {
@@ -120,6 +124,18 @@ func NewChain(cfg *config.FilterChain, owner *config.Listener, m *Materials) (*C
 		c.routes = append(c.routes, newRoute(m.Clusters[w.Name], owner.Direction, c.tcp, m))
 	}
 	return c, nil
+}
+
+// follow has the limits of a new chain go on where those of the chain of its name
+// are: or a reload would let as many connections in again. A bucket with other
+// settings begins full.
+func (c *Chain) follow(old *Chain) {
+	if now, before := c.gate.limit, old.gate.limit; now != nil && before != nil {
+		now.Join(before)
+	}
+	if now, before := c.cfg.LocalRateLimit, old.cfg.LocalRateLimit; now != nil && before != nil && *now == *before {
+		c.gate.rate, c.gate.since = old.gate.rate, old.gate.since
+	}
 }
 
 func newRoute(upstream *cluster.Cluster, direction config.Direction, tcp stats.TCP, m *Materials) route {

@@ -16,6 +16,7 @@ import (
 	"github.com/sluiceproxy/sluice/internal/handover"
 	"github.com/sluiceproxy/sluice/internal/sock"
 	"github.com/sluiceproxy/sluice/listener"
+	"github.com/sluiceproxy/sluice/listener/policy"
 	"github.com/sluiceproxy/sluice/proxy/relay"
 )
 
@@ -40,7 +41,9 @@ func TestHandOverMovesPlaces(t *testing.T) {
 	})
 	s.new.limits.SetMax(1)
 	s.new.limits.Sources.SetMax(1)
-	s.new.chains.fallback.gate.limit.SetMax(1)
+	one, err := policy.NewConnectionLimit(1)
+	must(t, err)
+	s.new.chains.fallback.gate.limit = one
 	var pairs [][2]*net.TCPConn
 	for range 3 {
 		client, server := s.connect()

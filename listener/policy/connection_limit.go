@@ -6,11 +6,10 @@ import (
 )
 
 // ConnectionLimit bounds the live connections of a filter chain, as Envoy's
-// connection_limit filter. It serves all loops. A reload that keeps the chain
-// keeps its ConnectionLimit, or connections from before would not count.
+// connection_limit filter. It serves all loops.
 type ConnectionLimit struct {
-	max    atomic.Int64
-	active atomic.Int64
+	max    int64
+	active *atomic.Int64 // shared with the limits that were joined
 }
 
 // NewConnectionLimit makes a limit of max connections, at least 1.
@@ -18,16 +17,15 @@ func NewConnectionLimit(max int) (*ConnectionLimit, error) {
 	if max < 1 {
 		return nil, fmt.Errorf("max_connections: %d would refuse every connection; at least 1, or leave connection_limit out", max)
 	}
-	l := &ConnectionLimit{}
-	l.max.Store(int64(max))
-	return l, nil
+	return &ConnectionLimit{max: int64(max), active: new(atomic.Int64)}, nil
 }
 
-// SetMax changes the limit to max, which must be at least 1; connections
-// above it stay.
-func (l *ConnectionLimit) SetMax(max int) { l.max.Store(int64(max)) }
+// Join has the limit count the connections of another, and the other one its own:
+// what a chain becomes in a reload takes over what it has, above its maximum too.
+// Before the first Take only. The other one keeps its maximum.
+func (l *ConnectionLimit) Join(other *ConnectionLimit) { l.active = other.active }
 
-// Active is how many places are taken.
+// Active is how many places are taken, under this limit and those joined.
 func (l *ConnectionLimit) Active() int64 { return l.active.Load() }
 
 // Take takes a place, unless all are taken.
@@ -36,11 +34,11 @@ func (l *ConnectionLimit) Take() (Place, bool) {
 	// while a place is free.
 	for {
 		n := l.active.Load()
-		if n >= l.max.Load() {
+		if n >= l.max {
 			return Place{}, false
 		}
 		if l.active.CompareAndSwap(n, n+1) {
-			return Place{l}, true
+			return Place{l.active}, true
 		}
 	}
 }
@@ -48,18 +46,18 @@ func (l *ConnectionLimit) Take() (Place, bool) {
 // Adopt takes a place for a connection that lives already, whatever the limit is.
 func (l *ConnectionLimit) Adopt() Place {
 	l.active.Add(1)
-	return Place{l}
+	return Place{l.active}
 }
 
 // Place is a connection's place under a ConnectionLimit, owned by the
 // connection: it must not be copied while it is taken. The zero Place is none.
-type Place struct{ of *ConnectionLimit }
+type Place struct{ among *atomic.Int64 }
 
 // Release gives the place back; after that, and for the zero Place, it does
 // nothing.
 func (p *Place) Release() {
-	if p.of != nil {
-		p.of.active.Add(-1)
-		p.of = nil
+	if p.among != nil {
+		p.among.Add(-1)
+		p.among = nil
 	}
 }

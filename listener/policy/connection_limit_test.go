@@ -31,11 +31,6 @@ func TestConnectionLimit(t *testing.T) {
 		t.Fatalf("%d taken after one was released twice", l.Active())
 	}
 	third := take(true)
-	l.SetMax(1)
-	third.Release()
-	take(false)
-	l.SetMax(2)
-	third = take(true)
 	second.Release()
 	third.Release()
 	var none Place
@@ -59,6 +54,44 @@ func TestConnectionLimitAdopts(t *testing.T) {
 	second.Release()
 	if _, ok := l.Take(); !ok || l.Active() != 1 {
 		t.Errorf("took %v, %d are taken", ok, l.Active())
+	}
+}
+
+// TestConnectionLimitJoins: a limit that follows another counts its connections,
+// and a smaller one refuses until enough of them have ended.
+func TestConnectionLimitJoins(t *testing.T) {
+	limit := func(max int) *ConnectionLimit {
+		l, err := NewConnectionLimit(max)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return l
+	}
+	take := func(l *ConnectionLimit, want bool) Place {
+		t.Helper()
+		p, ok := l.Take()
+		if ok != want {
+			t.Fatalf("took %v with %d taken of %d", ok, l.Active(), l.max)
+		}
+		return p
+	}
+	before, smaller, larger := limit(2), limit(1), limit(3)
+	first, second := take(before, true), take(before, true)
+	smaller.Join(before)
+	larger.Join(smaller)
+	take(smaller, false)
+	third := take(larger, true)
+	first.Release()
+	take(smaller, false)
+	second.Release()
+	take(smaller, false)
+	third.Release()
+	last := take(smaller, true)
+	last.Release()
+	for _, l := range []*ConnectionLimit{before, smaller, larger} {
+		if l.Active() != 0 {
+			t.Errorf("%d taken at the end", l.Active())
+		}
 	}
 }
 
