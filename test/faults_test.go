@@ -127,7 +127,7 @@ func TestSlowReaders(t *testing.T) {
 	w.applyRules(redirect)
 	s := startSidecar(w, sidecarText(settings{mode: redirect}), asSidecar(redirect))
 	converse(s, w.client, podIP+":7000")
-	before := s.process.RSS()
+	before, heap := s.process.RSS(), flatHeap(s)
 	const readers = 30
 	for range readers {
 		client, _ := v.open(w)
@@ -140,9 +140,10 @@ func TestSlowReaders(t *testing.T) {
 		}
 		converse(s, w.client, podIP+":7000")
 	}
-	grown := s.process.RSS() - before
-	if most := int64(readers*(64<<10) + 32<<20); !raceEnabled && grown > most {
-		t.Errorf("%d stalled connections take %d bytes of memory, want at most %d", readers, grown, most)
+	grown, each := s.process.RSS()-before, (flatHeap(s)-heap)/readers
+	t.Logf("%d stalled connections: %d bytes of memory, %.0f of heap each", readers, grown, each)
+	if !raceEnabled && (each > 64<<10 || grown > 32<<20) {
+		t.Errorf("%d stalled connections take %d bytes of memory, and %.0f of heap each; want at most 32 MiB and 64 KiB", readers, grown, each)
 	}
 	if conns := s.metrics().sum("envoy_cluster_upstream_cx_active"); conns != readers {
 		t.Errorf("%v of %d stalled connections are left", conns, readers)

@@ -20,6 +20,7 @@ type sizes struct {
 	upgrades    int // under load
 	live        int // connections through each of them
 	arrivals    int // new connections a second meanwhile
+	flaps       int // of all endpoints
 	long        bool
 }
 
@@ -28,13 +29,13 @@ func testSizes(t *testing.T) sizes {
 	t.Helper()
 	text := os.Getenv(soakVar)
 	if text == "" {
-		return sizes{soak: 5 * time.Second, reloads: 100, kills: 5, connections: 1000, rounds: 10, upgrades: 3, live: 200, arrivals: 100}
+		return sizes{soak: 5 * time.Second, reloads: 100, kills: 5, connections: 1000, rounds: 10, flaps: 10, upgrades: 3, live: 200, arrivals: 100}
 	}
 	soak, err := time.ParseDuration(text)
 	if err != nil {
 		t.Fatalf("%s: %v", soakVar, err)
 	}
-	all := sizes{soak: soak, reloads: 1000, kills: 100, connections: idleConnections, rounds: 5, upgrades: 20, live: 5000, arrivals: 2000}
+	all := sizes{soak: soak, reloads: 1000, kills: 100, connections: idleConnections, rounds: 5, flaps: 200, upgrades: 20, live: 5000, arrivals: 2000}
 	if soak >= 10*time.Minute {
 		all.rounds, all.long = 100, true
 	}
