@@ -14,6 +14,10 @@ type Origin struct {
 	OnHost bool       // the endpoint is an address of this host
 	Knock  bool       // nothing will be sent: see sock.DialOptions.DelayAck
 
+	// Descriptors is how many of the process's descriptors connections may use: see
+	// sock.DialOptions.
+	Descriptors int
+
 	// Claim is asked for each source address under transparent_source, before
 	// the first packet leaves; false has another port tried.
 	Claim func(source netip.AddrPort) bool
@@ -27,7 +31,7 @@ type Origin struct {
 func (c *Cluster) Dial(ep Endpoint, origin Origin) (fd int, err error) {
 	remote := ep.Address.Addr()
 	transparent := c.transparent && origin.Client.IsValid()
-	o := sock.DialOptions{Keepalive: c.keepalive.Spread(), Transparent: transparent, Mark: c.mark, DelayAck: origin.Knock}
+	o := sock.DialOptions{Keepalive: c.keepalive.Spread(), Transparent: transparent, Mark: c.mark, DelayAck: origin.Knock, Descriptors: origin.Descriptors}
 	if !origin.OnHost && !remote.IsLoopback() {
 		o.UserTimeout = c.userTimeout
 	}

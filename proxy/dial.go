@@ -141,7 +141,7 @@ func (c *Connection) dialAddress() error {
 // So the clients' connections are noted too, and such a port is not claimed.
 func (c *Connection) connect() (int, error) {
 	d, guard := &c.dialling, c.worker.around.Guard
-	origin := cluster.Origin{Client: c.source.Addr(), OnHost: guard.Hosts.Has(d.endpoint.Address.Addr())}
+	origin := cluster.Origin{Client: c.source.Addr(), OnHost: guard.Hosts.Has(d.endpoint.Address.Addr()), Descriptors: c.worker.relays.Descriptors()}
 	if !c.cluster().Transparent() {
 		return c.connectPlainly(origin)
 	}

@@ -25,6 +25,7 @@ type DialOptions struct {
 	Claim       func(source netip.AddrPort) bool
 	Keepalive   Keepalive
 	UserTimeout time.Duration // how long a peer may acknowledge nothing; 0 = the kernel's default
+	Descriptors int           // a socket with this number or a higher one fails with EMFILE; 0 = any will do
 
 	// DelayAck holds back the last packet of the handshake for up to 200 ms, to
 	// send it with the first bytes (TCP_QUICKACK in tcp(7)). After a Reset in
@@ -82,6 +83,10 @@ func prepare(remote netip.AddrPort, o *DialOptions) (int, error) {
 	fd, errno := socket(family)
 	if errno != 0 {
 		return -1, &Error{"socket for", remote, errno}
+	}
+	if o.Descriptors > 0 && fd >= o.Descriptors {
+		Close(fd)
+		return -1, &Error{"socket for", remote, EMFILE}
 	}
 	if err := setDialOptions(fd, family, remote, o); err != nil {
 		Close(fd)

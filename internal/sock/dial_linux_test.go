@@ -153,6 +153,10 @@ func TestDialFailures(t *testing.T) {
 	if !errors.As(err, &failed) || failed.Op != "connect" || !errors.Is(err, EINVAL) {
 		t.Errorf("link-local address without zone: %v, want connect: EINVAL", err)
 	}
+	_, err = Dial(netip.MustParseAddrPort("127.0.0.1:1"), &DialOptions{Descriptors: 1})
+	if !errors.As(err, &failed) || failed.Op != "socket for" || !errors.Is(err, EMFILE) {
+		t.Errorf("beyond the descriptors of connections: %v, want EMFILE", err)
+	}
 	if now := open(t); now != before {
 		t.Errorf("failed Dial leaks descriptors: %d before, %d after", before, now)
 	}

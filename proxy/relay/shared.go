@@ -30,13 +30,20 @@ type Shared struct {
 	pipes        []sock.Pipe
 	spills       []*spill
 	pipesRefused int64 // loop time until which no pipe is asked for
+
+	descriptors, pipeDescriptors int // that connections and pipes may use; 0 = all
 }
 
 // NewShared makes the shared part for one loop. Its owner calls Close after the
 // last relay has ended.
 func NewShared() *Shared {
-	return &Shared{buffer: make([]byte, bufferSize), pipesRefused: -1}
+	return &Shared{buffer: make([]byte, bufferSize), pipesRefused: -1,
+		descriptors: sock.ConnectionDescriptors(), pipeDescriptors: sock.PipeDescriptors()}
 }
+
+// Descriptors is how many of the process's descriptors connections may use, and 0
+// when that is not known.
+func (s *Shared) Descriptors() int { return s.descriptors }
 
 // Close gives idle pipes back to the kernel.
 func (s *Shared) Close() {
@@ -47,7 +54,8 @@ func (s *Shared) Close() {
 }
 
 // borrowPipe gives an empty pipe, or false when the kernel grants none that is
-// worth having. The borrower calls returnPipe.
+// worth having, or only one for which sockets need the descriptors. The borrower
+// calls returnPipe.
 func (s *Shared) borrowPipe(now int64) (sock.Pipe, bool) {
 	if n := len(s.pipes); n > 0 {
 		pipe := s.pipes[n-1]
@@ -58,7 +66,7 @@ func (s *Shared) borrowPipe(now int64) (sock.Pipe, bool) {
 		return sock.Pipe{}, false
 	}
 	pipe, errno := sock.NewPipe(pipeSize)
-	if errno == 0 && pipe.Size >= minPipeSize {
+	if errno == 0 && pipe.Size >= minPipeSize && (s.pipeDescriptors == 0 || max(pipe.ReadEnd, pipe.WriteEnd) < s.pipeDescriptors) {
 		return pipe, true
 	}
 	if errno == 0 {

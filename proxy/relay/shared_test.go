@@ -92,6 +92,31 @@ func TestNoPipesToBeHad(t *testing.T) {
 	r.expectMeters()
 }
 
+// A pipe whose descriptors sockets may need is given back at once.
+func TestPipesLeaveDescriptors(t *testing.T) {
+	s := NewShared()
+	defer s.Close()
+	first, ok := s.borrowPipe(0)
+	if !ok {
+		t.Fatal("no pipe")
+	}
+	defer first.Close()
+	s.pipeDescriptors = max(first.ReadEnd, first.WriteEnd) + 1
+	if second, ok := s.borrowPipe(0); ok {
+		second.Close()
+		t.Errorf("a pipe %+v beyond %d", second, s.pipeDescriptors)
+	}
+	if s.pipesRefused != pipePause {
+		t.Error("it asks again at once")
+	}
+	s.pipeDescriptors += 100
+	second, ok := s.borrowPipe(pipePause)
+	if !ok || min(second.ReadEnd, second.WriteEnd) > max(first.ReadEnd, first.WriteEnd)+2 {
+		t.Errorf("got %+v, %t: the refused one is still open", second, ok)
+	}
+	second.Close()
+}
+
 // An unprivileged user whose pipe quota is used up gets no pipe, and no small
 // one either: it would be slower than copying.
 func TestPipeQuota(t *testing.T) {
