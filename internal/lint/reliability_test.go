@@ -8,8 +8,8 @@ import (
 	"testing"
 )
 
-// TestFaultsAreTested wants each row of the table of faults to name an end-to-end
-// test, and each test that the page names to exist.
+// TestFaultsAreTested wants each row of the tables of faults and of what else hurts to
+// name an end-to-end test, and each test that the page names to exist.
 func TestFaultsAreTested(t *testing.T) {
 	const page = "docs/reliability.md"
 	tests := endToEndTests(t)
@@ -19,11 +19,11 @@ func TestFaultsAreTested(t *testing.T) {
 			t.Errorf("%s names %s, which is not in test", page, name)
 		}
 	}
-	rows := faultRows(text)
-	if len(rows) == 0 {
-		t.Fatalf("%s has no table of faults", page)
+	faults, more := rowsBelow(text, "Faults"), rowsBelow(text, "What else hurts")
+	if len(faults) == 0 || len(more) == 0 {
+		t.Fatalf("%s lacks a table: %d rows of faults, %d of what else hurts", page, len(faults), len(more))
 	}
-	for _, row := range rows {
+	for _, row := range append(faults, more...) {
 		cells := strings.Split(row, " | ")
 		last := cells[len(cells)-1]
 		if len(cells) != 4 || len(testNames(last)) == 0 && !strings.Contains(last, "*to come*") {
@@ -58,9 +58,9 @@ func testNames(text string) []string {
 	return names
 }
 
-// faultRows are the rows of the table under "Faults", without its head.
-func faultRows(text string) []string {
-	_, section, _ := strings.Cut(text, "\n## Faults\n")
+// rowsBelow are the rows of the table under a heading, without its head.
+func rowsBelow(text, heading string) []string {
+	_, section, _ := strings.Cut(text, "\n## "+heading+"\n")
 	section, _, _ = strings.Cut(section, "\n## ")
 	var rows []string
 	for line := range strings.Lines(section) {
@@ -71,9 +71,9 @@ func faultRows(text string) []string {
 	return rows[min(1, len(rows)):]
 }
 
-func TestFaultRows(t *testing.T) {
+func TestRowsBelow(t *testing.T) {
 	page := "# x\n| no | table |\n\n## Faults\n\n| fault | how | what | test |\n| --- | --- | --- | --- |\n| a | b | c | `TestD`, `TestE2` |\n\n## More\n| e | f |\n"
-	rows := faultRows(page)
+	rows := rowsBelow(page, "Faults")
 	if len(rows) != 1 || !slices.Equal(testNames(rows[0]), []string{"TestD", "TestE2"}) {
 		t.Errorf("rows %q", rows)
 	}
