@@ -56,6 +56,7 @@ func upgradeText(number int) string {
 func TestUpgradeUnderLoad(t *testing.T) {
 	w := newWorld(t)
 	w.applyRules(redirect)
+	w.client.Sysctl("net.ipv4.tcp_tw_reuse", "1") // as many connections have no other ports
 	serveGreeting(w, w.pod, podIP+":7000")
 	s := startSidecar(w, upgradeText(0), asUpgradable(redirect))
 	size := testSizes(t)
