@@ -65,6 +65,15 @@ func Close(fd int) {
 	unix.RawSyscall(unix.SYS_CLOSE, uintptr(fd), 0, 0)
 }
 
+// Disconnect sends RST at once, also if other descriptors of the socket are open
+// anywhere: to them it is closed too (connect(2) with AF_UNSPEC; tcp_disconnect in
+// net/ipv4/tcp.c). The descriptor stays open. A listening socket ends to listen.
+func Disconnect(fd int) Errno {
+	to := unix.RawSockaddr{Family: unix.AF_UNSPEC}
+	_, _, errno := unix.RawSyscall(unix.SYS_CONNECT, uintptr(fd), uintptr(unsafe.Pointer(&to)), unsafe.Sizeof(to))
+	return errno
+}
+
 // Reset closes the socket with RST and drops what it had not sent (SO_LINGER
 // with time 0, socket(7)).
 func Reset(fd int) {

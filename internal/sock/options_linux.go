@@ -103,6 +103,16 @@ func TakeError(fd int) Errno {
 	return Errno(v)
 }
 
+// Unread is how many bytes have arrived at a socket that were not read yet
+// (SIOCINQ in tcp(7)).
+func Unread(fd int) int {
+	n, errno := queued(fd, unix.SIOCINQ)
+	if errno != 0 {
+		return 0
+	}
+	return n
+}
+
 // Unsent is how many bytes the peer has not acknowledged yet (SIOCOUTQ in
 // tcp(7)), and 0 when the kernel does not tell.
 func Unsent(fd int) int {

@@ -45,17 +45,33 @@ func (r *Relay) Detach() (State, bool) {
 			return State{}, false
 		}
 	}
-	s := State{LastByte: r.lastByte}
+	s := r.counts()
 	for side := range r.flows {
 		f := &r.flows[side]
-		s.Flows[side] = FlowState{
-			Read: f.read, Written: f.written, Waiting: f.spill.bytes(),
-			Ended: f.ended, FinSent: f.finSent, Spliced: f.spliced,
-		}
+		s.Flows[side].Waiting = f.spill.bytes()
 		r.dropSpill(f)
 	}
 	r.sockets = Sockets{-1, -1}
 	return s, true
+}
+
+// Peek is where the relay is, without the bytes that wait: it goes on. False means
+// that it has ended, or a reset waits to be delivered.
+func (r *Relay) Peek() (State, bool) {
+	if r.sockets[Downstream] < 0 || r.failed[Downstream] || r.failed[Upstream] {
+		return State{}, false
+	}
+	return r.counts(), true
+}
+
+// counts is the relay's State without Waiting.
+func (r *Relay) counts() State {
+	s := State{LastByte: r.lastByte}
+	for side := range r.flows {
+		f := &r.flows[side]
+		s.Flows[side] = FlowState{Read: f.read, Written: f.written, Ended: f.ended, FinSent: f.finSent, Spliced: f.spliced}
+	}
+	return s
 }
 
 // emptyPipe takes what waits in a flow's pipe into a spill, which any relay can

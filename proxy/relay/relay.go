@@ -30,6 +30,7 @@ type Relay struct {
 	lastByte int64 // when a byte or a FIN last moved
 
 	end          End
+	kept         bool    // see Keep
 	failed       [2]bool // by side: its socket is of no more use
 	rearm        bool    // Next has come closer
 	probe        int64   // from one look whether a reset may go out to the next; 0: none waits
@@ -82,7 +83,7 @@ func (r *Relay) settle() Status {
 	case r.failed[Upstream]:
 		return r.settleReset(Upstream)
 	case r.flows[Downstream].finSent && r.flows[Upstream].finSent:
-		r.close(sock.Close)
+		r.close(byFin)
 		return Finished
 	}
 	return Waiting
@@ -95,7 +96,7 @@ func (r *Relay) settleReset(side Side) Status {
 	if !r.failed[side.other()] && !r.delivered(side) {
 		return Waiting
 	}
-	r.close(sock.Reset) // of the failed one nothing is left to reset
+	r.close(byReset) // of the failed one nothing is left to reset
 	return Finished
 }
 
@@ -205,25 +206,24 @@ func (r *Relay) OnTimer(now int64) Status {
 // RST where bytes from or for them are dropped: FIN would call those whole.
 func (r *Relay) Close(cause Cause) {
 	r.end = End{Cause: cause}
-	r.close(sock.Close)
+	r.close(byFin)
 }
 
 // Reset ends an unfinished relay for the proxy's own reason with RST to both.
 func (r *Relay) Reset() {
 	r.end = End{Cause: Stopped}
-	r.close(sock.Reset)
+	r.close(byReset)
 }
 
-// close closes both sockets by sock.Close or sock.Reset, the reader of dropped
-// bytes always by sock.Reset, and gives back what the flows have borrowed. The
-// relay forgets the descriptors: their numbers may belong to others a moment
-// later.
-func (r *Relay) close(how func(fd int)) {
+// close ends both sockets, the reader of dropped bytes always by reset, and gives
+// back what the flows have borrowed. The relay forgets the descriptors: their
+// numbers may belong to others a moment later.
+func (r *Relay) close(how parting) {
 	for side, fd := range r.sockets {
 		if r.flows[Side(side).other()].waiting() {
-			sock.Reset(fd)
+			r.part(fd, byReset)
 		} else {
-			how(fd)
+			r.part(fd, how)
 		}
 		r.sockets[side] = -1
 	}
