@@ -45,6 +45,10 @@ type Connection struct {
 	ProxyUniqueID   []byte
 	RBACLogPolicy   string // the policy with action log that matched
 
+	// Stored is the cookie of the downstream socket if a Store may have the connection,
+	// and 0 if none has. Whoever closes it drops EntryName(Stored).
+	Stored uint64
+
 	FromDownstream Flow
 	FromUpstream   Flow
 

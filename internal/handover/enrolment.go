@@ -34,7 +34,7 @@ type Mark struct {
 // Enrol makes the store's entry of a live connection. The thread that relays it
 // calls it, at any moment: Read and Written of its flows must be up to date. What
 // the proxy itself has written or read, such as a PROXY header, does not disturb.
-// The entry has the connection's own descriptors.
+// The entry has the connection's own descriptors. Stored is set.
 func Enrol(c *Connection) (Entry, error) {
 	e := Enrolment{Connection: *c}
 	e.Connection.FromDownstream.Waiting, e.Connection.FromUpstream.Waiting = nil, nil
@@ -49,25 +49,14 @@ func Enrol(c *Connection) (Entry, error) {
 	if err != nil {
 		return Entry{}, fmt.Errorf("enrolling connection %d: %w", c.ID, err)
 	}
-	return Entry{Name: entryName(e.Downstream.Cookie), Record: record, Descriptors: []int{c.Downstream, c.Upstream}}, nil
+	c.Stored = e.Downstream.Cookie
+	return Entry{Name: EntryName(c.Stored), Record: record, Descriptors: []int{c.Downstream, c.Upstream}}, nil
 }
 
-// entryPrefix begins the names of entries that are connections.
-const entryPrefix = "connection-"
-
-// entryName is the same in every process that has the connection: the next one can
-// drop what this one has put.
-func entryName(cookie uint64) string { return fmt.Sprintf("%s%d", entryPrefix, cookie) }
-
-// EntryName is the name under which the connection with this downstream socket is
-// stored, by Enrol here or in an earlier process. Ask before closing the socket.
-func EntryName(downstream int) (string, error) {
-	cookie, errno := sock.Cookie(downstream)
-	if errno != 0 {
-		return "", fmt.Errorf("SO_COOKIE of descriptor %d: %w", downstream, errno)
-	}
-	return entryName(cookie), nil
-}
+// EntryName is the name under which the connection is stored whose downstream socket
+// has this cookie. It is the same in every process that has the connection: the next
+// one can drop what this one has put.
+func EntryName(cookie uint64) string { return fmt.Sprintf("connection-%d", cookie) }
 
 func markOf(fd int) (Mark, error) {
 	cookie, errno := sock.Cookie(fd)

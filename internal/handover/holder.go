@@ -48,9 +48,9 @@ type Holder struct {
 
 	mu      sync.Mutex // guards what follows
 	entries map[string]Entry
-	kept    int // descriptors of the entries
-	clients map[*link]bool
-	orphans *time.Timer // drops the entries, while there are no clients
+	kept    int            // descriptors of the entries
+	clients map[*link]bool // true: is a daemon, as its hello says
+	orphans *time.Timer    // drops the entries, while there are no clients
 	closed  bool
 
 	quit    chan struct{} // a client wants the holder to end
@@ -139,7 +139,7 @@ func (h *Holder) admit(conn *net.UnixConn) {
 		conn.Close()
 		return
 	}
-	h.clients[client] = true
+	h.clients[client] = false
 	h.orphans.Stop()
 	h.serving.Go(func() {
 		h.serve(client)
@@ -177,6 +177,7 @@ func (h *Holder) serve(client *link) {
 	if _, err := client.greet(roleHolder, roleClient, &Options{}); err != nil {
 		return
 	}
+	h.greeted(client)
 	for {
 		m, err := client.receive(0)
 		if err == nil && m.kind == kindQuit {
@@ -192,6 +193,25 @@ func (h *Holder) serve(client *link) {
 			return
 		}
 	}
+}
+
+func (h *Holder) greeted(client *link) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.clients[client] = true
+}
+
+// alone says whether no other daemon than this client is connected. The connections
+// would otherwise get a second process that reads from them.
+func (h *Holder) alone(client *link) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for other, daemon := range h.clients {
+		if daemon && other != client {
+			return false
+		}
+	}
+	return true
 }
 
 // end has Serve return. Once is enough.
@@ -224,7 +244,7 @@ func (h *Holder) answer(client *link, m *message) error {
 	if errors.Is(err, ErrProtocol) {
 		return err
 	}
-	return client.send(kindFailed, failedBody{err.Error()}, nil)
+	return client.send(kindFailed, failedBody{err.Error(), errors.Is(err, ErrInUse)}, nil)
 }
 
 // put keeps the message's descriptors, or closes them.
@@ -284,6 +304,9 @@ func (h *Holder) drop(m *message) error {
 // list sends all entries. Each is duplicated for the time of its message: another
 // client may drop it meanwhile.
 func (h *Holder) list(client *link) error {
+	if !h.alone(client) {
+		return ErrInUse
+	}
 	h.mu.Lock()
 	names := slices.Sorted(maps.Keys(h.entries))
 	h.mu.Unlock()

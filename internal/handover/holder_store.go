@@ -2,8 +2,10 @@ package handover
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
+	"time"
 
 	"github.com/sluiceproxy/sluice/internal/sock"
 )
@@ -13,7 +15,17 @@ type entryBody struct {
 	Record []byte `json:",omitempty"`
 }
 
-type failedBody struct{ Reason string }
+type failedBody struct {
+	Reason string
+	InUse  bool `json:",omitempty"`
+}
+
+const (
+	// inUseTries is how often Take asks a holder to which another daemon is
+	// connected: after a kill the holder may see that one's end a moment later.
+	inUseTries = 50
+	inUsePause = 100 * time.Millisecond
+)
 
 // HolderStore is the Store behind `sluice hold`. While it is open, the holder knows
 // that there is a daemon. Several goroutines may use one.
@@ -56,11 +68,28 @@ func (s *HolderStore) Drop(name string) error {
 	return nil
 }
 
+// Alive implements Store: the holder answers.
+func (s *HolderStore) Alive() error {
+	if err := s.ask(kindDrop, entryBody{}, nil); err != nil { // of nothing
+		return fmt.Errorf("asking whether the store is there: %w", err)
+	}
+	return nil
+}
+
 // Quit has the holder drop everything and end.
 func (s *HolderStore) Quit() error { return s.ask(kindQuit, nil, nil) }
 
-// Take implements Store.
+// Take implements Store. It waits some seconds for another daemon to go.
 func (s *HolderStore) Take() ([]Entry, error) {
+	all, err := s.take()
+	for try := 1; errors.Is(err, ErrInUse) && try < inUseTries; try++ {
+		time.Sleep(inUsePause)
+		all, err = s.take()
+	}
+	return all, err
+}
+
+func (s *HolderStore) take() ([]Entry, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	var all []Entry
@@ -128,7 +157,10 @@ func (m *message) verdict() error {
 		if err := m.decode(kindFailed, &body); err != nil {
 			return err
 		}
-		return fmt.Errorf("the holder says: %s", body.Reason)
+		if body.InUse {
+			return ErrInUse
+		}
+		return fmt.Errorf("%w: %s", ErrRefused, body.Reason)
 	}
 	return fmt.Errorf("%w: message %d for an answer", ErrProtocol, m.kind)
 }

@@ -95,8 +95,8 @@ func TestHolderProcess(t *testing.T) {
 	if err := r.alive(&c); err != nil {
 		t.Error(err)
 	}
-	if name, err := EntryName(c.Downstream); name != entry.Name || err != nil {
-		t.Errorf("EntryName = %s, %v; want %s", name, err, entry.Name)
+	if name := EntryName(c.Stored); name != entry.Name || c.Stored != r.connection.Stored {
+		t.Errorf("it is stored as %s, want %s", name, entry.Name)
 	}
 	sock.CloseAll(entries[0].Descriptors)
 	if err := second.Drop(entry.Name); err != nil {

@@ -19,6 +19,7 @@ func Recover(entry *Entry) (Connection, error) {
 		return Connection{}, err
 	}
 	c := e.Connection
+	c.Stored = e.Downstream.Cookie
 	down, up, err := e.balance()
 	if err != nil {
 		return Connection{}, fmt.Errorf("recovering connection %d: %w", c.ID, err)

@@ -60,7 +60,7 @@ func (s *SystemdStore) Put(e Entry) error {
 	for _, fd := range e.Descriptors {
 		cookie, errno := sock.Cookie(fd)
 		if errno != 0 {
-			return fmt.Errorf("storing %s: SO_COOKIE of descriptor %d: %w", e.Name, fd, errno)
+			return fmt.Errorf("%w: storing %s: SO_COOKIE of descriptor %d: %w", ErrRefused, e.Name, fd, errno)
 		}
 		record.Cookies = append(record.Cookies, cookie)
 	}
@@ -76,16 +76,16 @@ func (s *SystemdStore) Put(e Entry) error {
 func writeRecord(name string, record *storedRecord) (*os.File, error) {
 	text, err := json.Marshal(record)
 	if err != nil {
-		return nil, fmt.Errorf("storing %s: %w", name, err)
+		return nil, fmt.Errorf("%w: storing %s: %w", ErrRefused, name, err)
 	}
 	fd, err := sock.NewMemory("sluice-record")
 	if err != nil {
-		return nil, fmt.Errorf("storing %s: %w", name, err)
+		return nil, fmt.Errorf("%w: storing %s: %w", ErrRefused, name, err)
 	}
 	file := os.NewFile(uintptr(fd), name)
 	if _, err := file.Write(text); err != nil {
 		file.Close()
-		return nil, fmt.Errorf("storing %s: %w", name, err)
+		return nil, fmt.Errorf("%w: storing %s: %w", ErrRefused, name, err)
 	}
 	return file, nil
 }
@@ -164,7 +164,11 @@ func readRecord(file *os.File) (record storedRecord, err error) {
 	return record, err
 }
 
+// Alive implements Store: systemd is always there.
+func (s *SystemdStore) Alive() error { return nil }
+
 // Close implements Store. What Take was not called for is closed; systemd keeps it.
+// Put and Drop work after it, as long as the Notifier does.
 func (s *SystemdStore) Close() error {
 	for _, d := range s.passed {
 		sock.Close(d.FD)
