@@ -77,6 +77,9 @@ type Connection struct {
 	patience patience
 	timer    eventloop.Timer
 
+	stored   uint64 // see handover.Connection; 0: no store has it
+	storedIn uint32 // what Worker.storing was then
+
 	accepted  int64 // loop times
 	connected int64 // when established
 
@@ -342,6 +345,7 @@ func (c *Connection) reset(reason accesslog.CloseReason) {
 func (c *Connection) end() {
 	defer c.worker.put(c)
 	if c.state == relaying {
+		c.leaveStore()
 		c.leaveUpstream()
 	}
 	c.leaveInspection()

@@ -89,6 +89,7 @@ func (c *Connection) describe(state *relay.State) handover.Connection {
 		Attempts:       d.attempts,
 		ConnectTook:    time.Duration(c.connected - d.began),
 		RBACLogPolicy:  c.logPolicy,
+		Stored:         c.stored,
 		FromDownstream: handover.Flow(state.Flows[relay.Downstream]),
 		FromUpstream:   handover.Flow(state.Flows[relay.Upstream]),
 		Downstream:     c.fds[relay.Downstream],

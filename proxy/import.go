@@ -81,6 +81,7 @@ func (c *Connection) become(conn *handover.Connection, homes *Homes) {
 	c.peer, c.source, c.destination = conn.Peer, conn.Source, conn.Destination
 	c.trail = homes.trail(conn.Trail)
 	c.logPolicy = conn.RBACLogPolicy
+	c.stored = conn.Stored // goOn marks it
 	c.fds = relay.Sockets{conn.Downstream, conn.Upstream}
 	c.counted, c.admitted, c.established = true, true, true
 	c.accepted, c.connected = at.moment(conn.Accepted), at.moment(conn.Connected)
@@ -140,6 +141,7 @@ func (c *Connection) goOn(state *relay.State, errno sock.Errno) {
 	now := c.loop().Now()
 	c.relay.Start(c.fds, c.worker.relays, &c.route.meters[c.worker.number], &c.chain.timeouts, c.accepted, now)
 	c.relay.Resume(state)
+	c.markStored(c.stored)
 	c.state = relaying
 	c.takePlaces()
 	if errno != 0 {

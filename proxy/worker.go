@@ -26,6 +26,9 @@ type Surroundings struct {
 	// Unmatched logs connections that never came to a filter chain.
 	Unmatched atomic.Pointer[accesslog.Logger]
 
+	// Store is what the daemon's store is to do; nil: there is none.
+	Store *StoreQueue
+
 	// IDs counts connections.
 	IDs atomic.Uint64
 }
@@ -58,6 +61,11 @@ type Worker struct {
 	kept   int         // how many those are
 	record accesslog.Record
 
+	linked  int    // connections on the ring
+	stored  int    // of these, that were stored
+	storing uint32 // one more than ForgetStore was called
+	round   round
+
 	scratch listener.Scratch
 	peeked  []byte // the first bytes of the connection that is looked at
 }
@@ -65,7 +73,7 @@ type Worker struct {
 // NewWorker makes the worker of the loop with the given number. Its owner calls
 // Close when the loop has stopped.
 func NewWorker(number int, loop listener.Loop, around *Surroundings) *Worker {
-	return &Worker{around: around, number: number, loop: loop, relays: relay.NewShared()}
+	return &Worker{around: around, number: number, loop: loop, relays: relay.NewShared(), storing: 1}
 }
 
 // Close gives back what the worker keeps for connections to come.
@@ -106,6 +114,10 @@ func (w *Worker) take() *Connection {
 
 // link puts a connection on the live ring.
 func (w *Worker) link(c *Connection) {
+	w.linked++
+	if c.isStored() {
+		w.stored++
+	}
 	if w.live == nil {
 		c.next, c.prev = c, c
 		w.live = c
@@ -117,6 +129,13 @@ func (w *Worker) link(c *Connection) {
 
 // unlink takes a connection off the live ring.
 func (w *Worker) unlink(c *Connection) {
+	if w.round.at == c {
+		w.step()
+	}
+	w.linked--
+	if c.isStored() {
+		w.stored--
+	}
 	if w.live == c {
 		w.live = c.next
 	}
