@@ -17,13 +17,14 @@ func newHoldCommand() *cobra.Command {
 	var socket string
 	var options handover.HolderOptions
 	cmd := &cobra.Command{
-		Use:    "hold",
-		Hidden: true, // until the daemon gives it its sockets
-		Short:  "Keep the sockets of a daemon, so that they survive its crash",
+		Use:   "hold",
+		Short: "Keep the sockets of a daemon, so that they survive its crash",
 		Long: `Keeps duplicates of the sockets that a daemon gives it over a unix socket, and hands
-them to the next daemon that asks. It relays nothing and reads nothing. Ends by SIGTERM
-or SIGINT.`,
-		Args: noArguments,
+them to the next daemon that asks, so that live connections survive a crash or kill -9:
+"sluice run --store SOCKET". It relays nothing and reads nothing. Ends by SIGTERM or
+SIGINT. Systemd's own descriptor store is as good: "sluice run --store systemd".`,
+		Example: "  sluice hold --socket /run/sluice/hold.sock &\n  sluice run --store /run/sluice/hold.sock",
+		Args:    noArguments,
 		RunE: func(*cobra.Command, []string) error {
 			ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 			defer stop()

@@ -25,6 +25,7 @@ func newRunCommand(env *env) *cobra.Command {
 	var file string
 	var takeover string
 	var watched bool
+	var store string
 	cmd := &cobra.Command{
 		Use:   "run [-c FILE]",
 		Short: "Run the daemon",
@@ -39,6 +40,7 @@ passing through to where each connection wanted to go.`,
 	cmd.Flags().StringVarP(&file, "config", "c", "", "configuration file (environment: SLUICE_CONFIG)")
 	cmd.Flags().BoolVar(&watched, "watch", false, "reload whenever the configuration file changes (environment: SLUICE_WATCH=true)")
 	cmd.Flags().StringVar(&takeover, "takeover", "", "unix socket, a path or @NAME: take over from the daemon there, if there is one, and let the next one do the same (environment: SLUICE_TAKEOVER)")
+	cmd.Flags().StringVar(&store, "store", "", "keep sockets over a crash: systemd, or the socket of sluice hold (environment: SLUICE_STORE)")
 	overrides := native.Overrides()
 	for _, o := range overrides {
 		cmd.Flags().StringP(o.Flag, o.Shorthand, "", fmt.Sprintf("%s (environment: %s)", o.Doc, o.Env))
@@ -60,7 +62,10 @@ passing through to where each connection wanted to go.`,
 		if takeover == "" {
 			takeover = env.getenv("SLUICE_TAKEOVER")
 		}
-		return run(invocation{file, options, watchOf(file, watched), takeover}, env)
+		if store == "" {
+			store = env.getenv("SLUICE_STORE")
+		}
+		return run(invocation{file, options, watchOf(file, watched), takeover, store}, env)
 	}
 	return cmd
 }
@@ -77,8 +82,9 @@ func watchOf(file string, wanted bool) string {
 type invocation struct {
 	file     string
 	options  native.Options
-	watched  string
-	takeover string
+	watched  string // file whose changes are reloaded; "" = none
+	takeover string // socket; "" = none
+	store    string // see newOpener
 }
 
 func run(i invocation, env *env) error {
@@ -104,6 +110,14 @@ func run(i invocation, env *env) error {
 
 	notify, watchdog := serviceManager(env, log)
 	defer notify.Close()
+	passed, err := systemd.Descriptors(env.getenv, os.Getpid())
+	if err != nil {
+		log.Warn("what the service manager has passed is left alone", zap.Error(err))
+	}
+	open, rest, err := newOpener(i.store, notify, passed, log)
+	if err != nil {
+		return err
+	}
 	d, err := daemon.New(daemon.Options{
 		Loaded: *daemonLoaded(loaded),
 		Load: func() (*daemon.Loaded, error) {
@@ -115,6 +129,7 @@ func run(i invocation, env *env) error {
 		},
 		Source:  source,
 		Watch:   i.watched,
+		Store:   open,
 		Log:     log,
 		Level:   level,
 		Version: version(),
@@ -123,7 +138,7 @@ func run(i invocation, env *env) error {
 		Watchdog: watchdog,
 
 		Upgrade:   upgradeOf(i.takeover, env),
-		Inherited: activated(env, log),
+		Inherited: activated(rest),
 	})
 	if err != nil {
 		return refused(err, env)

@@ -7,8 +7,6 @@ import (
 	"slices"
 	"strings"
 
-	"go.uber.org/zap"
-
 	"github.com/sluiceproxy/sluice/internal/daemon"
 	"github.com/sluiceproxy/sluice/internal/handover"
 	"github.com/sluiceproxy/sluice/internal/sock"
@@ -60,11 +58,7 @@ func successorEnviron(environ []string, from string) []string {
 
 // activated are the listening sockets that the service manager has made
 // (systemd.socket(5)). They are told apart by their addresses.
-func activated(env *env, log *zap.Logger) []handover.ListenerSocket {
-	passed, err := systemd.Descriptors(env.getenv, os.Getpid())
-	if err != nil {
-		log.Warn("what the service manager has passed on is left alone", zap.Error(err))
-	}
+func activated(passed []systemd.Descriptor) []handover.ListenerSocket {
 	var list []handover.ListenerSocket
 	for _, d := range passed {
 		list = append(list, handover.ListenerSocket{Listener: d.Name, Address: sock.LocalAddr(d.FD), FD: d.FD})

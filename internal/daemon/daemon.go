@@ -38,6 +38,10 @@ type Options struct {
 	Level   zap.AtomicLevel         // of Log
 	Version string
 
+	// Store opens what keeps sockets over a crash of this process, at the start and again
+	// when it was lost; nil: nothing does. Run closes what it has opened.
+	Store func(context.Context) (handover.Store, error)
+
 	Notify   *systemd.Notifier // the service manager; nil: nobody
 	Watchdog time.Duration     // how often it wants to hear; 0 = never
 
@@ -61,6 +65,7 @@ type Daemon struct {
 	around   *proxy.Surroundings
 
 	upstreams *upstreams // nil before keep
+	keeping   *keeping   // nil: there is no store
 
 	acceptors [][]*listener.Acceptor // of each loop; under reloads.mu once it runs
 	servers   []*admin.Server
@@ -101,6 +106,7 @@ func New(o Options) (*Daemon, error) {
 	}
 	d.registry = stats.NewRegistry()
 	d.files = accesslog.NewFiles(d.log)
+	d.keeping = newKeeping(d)
 	if err := d.build(hosts); err != nil {
 		for _, loop := range d.loops {
 			loop.Close()
@@ -118,7 +124,7 @@ func (d *Daemon) build(hosts *intercept.Hosts) error {
 	guard := intercept.NewGuard(hosts)
 	limits := new(listener.Limits)
 	limits.Sources = policy.NewSources(math.MaxInt) // as many as there are connections, which have limits of their own
-	d.around = &proxy.Surroundings{Guard: guard, Limits: limits, Resets: d.registry.Relay(), Inspections: d.registry.Inspection(), Log: d.log}
+	d.around = &proxy.Surroundings{Guard: guard, Limits: limits, Resets: d.registry.Relay(), Inspections: d.registry.Inspection(), Log: d.log, Store: d.keeping.storeQueue()}
 	for number, loop := range d.loops {
 		d.workers = append(d.workers, proxy.NewWorker(number, loop, d.around))
 	}
@@ -129,6 +135,7 @@ func (d *Daemon) build(hosts *intercept.Hosts) error {
 	}
 	d.use(first)
 	d.sample()
+	d.keeping.sample()
 	for _, loop := range d.loops {
 		loop.Shard.Grow(d.registry.Cells()) // the loops do not run yet
 	}
@@ -150,6 +157,7 @@ func (d *Daemon) makeLoops() error {
 		}
 		d.loops = append(d.loops, listener.Loop{Loop: loop, Shard: d.registry.NewShard(), Stats: d.registry.Loop(number)})
 	}
+	d.acceptors = make([][]*listener.Acceptor, count)
 	runtime.GOMAXPROCS(count + 2)
 	return nil
 }
@@ -187,6 +195,7 @@ func (d *Daemon) Run(signals <-chan os.Signal) error {
 		})
 	})
 	d.watch(ctx, &background)
+	d.keeping.start(d.acceptors)
 	background.Go(debug.FreeOSMemory) // what the start needed and serving does not
 	d.state.Store(live)
 	d.log.Info("ready", zap.String("version", d.options.Version), zap.String("configuration", d.options.Source),
@@ -206,6 +215,10 @@ func (d *Daemon) Run(signals <-chan os.Signal) error {
 // go. When an address cannot be had, none stays bound. started is false when a
 // signal or /quitquitquit ended it.
 func (d *Daemon) open(signals <-chan os.Signal) (started bool, err error) {
+	if err := d.keeping.begin(); err != nil {
+		return false, err
+	}
+	d.keeping.leaveListeners() // where they are inherited, listeners() says which there are
 	if err := d.bind(); err != nil {
 		return false, err
 	}
@@ -230,6 +243,7 @@ func (d *Daemon) open(signals <-chan os.Signal) (started bool, err error) {
 	if d.before != nil {
 		d.answer()
 	}
+	d.keeping.recover()
 	return true, d.accept()
 }
 
@@ -256,6 +270,7 @@ func (d *Daemon) release() {
 	for _, worker := range d.workers {
 		worker.Close()
 	}
+	d.keeping.finish()
 	d.closeFiles()
 }
 

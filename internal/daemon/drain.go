@@ -168,6 +168,7 @@ func everyListener(*listener.Listener) bool { return true }
 func (d *Daemon) stop(which func(*listener.Listener) bool) {
 	d.reloads.mu.Lock()
 	defer d.reloads.mu.Unlock()
+	d.keeping.keepOnly(but(d.acceptors, which))
 	for number, loop := range d.loops {
 		loop.Do(func() {
 			for _, acceptor := range d.acceptors[number] {

@@ -219,6 +219,7 @@ func (d *Daemon) carryOut(c *change, old *snapshot) {
 	if err := d.openAll(c.fresh); err != nil {
 		d.log.Error("reload: a new listener does not accept on every loop", zap.Error(err))
 	}
+	d.keeping.keepOnly(c.stay, c.fresh)
 	for number, loop := range d.loops {
 		loop.Do(func() {
 			for i, a := range c.stay[number] {

@@ -43,6 +43,12 @@ const (
 	LookupTimeouts // [cluster] DNS lookups that no server answered in time
 	LookupsPartial // [cluster] DNS lookups that left one address family as it was
 	LookupsCapped  // [cluster] DNS lookups that found too many addresses
+
+	// With a store for sockets (docs/upgrade.md).
+	StoreConnected // 1 while the store can be reached
+	StoreEntries   // connections and listening sockets in it
+	StoreFailures  // entries that it has refused, and times that it was lost
+	StoreTakeovers // [outcome] connections of a process that was killed: recovered or reset
 )
 
 type sampledSpec struct {
@@ -91,6 +97,11 @@ var sampledSpecs = [...]sampledSpec{
 	LookupTimeouts: {"", "dns_timeout_total", counterKind, []string{"cluster"}, "DNS lookups that no server answered in time."},
 	LookupsPartial: {"", "dns_partial_total", counterKind, []string{"cluster"}, "DNS lookups in which one address family could not be asked for."},
 	LookupsCapped:  {"", "dns_capped_total", counterKind, []string{"cluster"}, "DNS lookups of which addresses beyond 5,000 were left out."},
+
+	StoreConnected: {"", "store_connected", gaugeKind, nil, "1 while the store for sockets can be reached."},
+	StoreEntries:   {"", "store_entries", gaugeKind, nil, "Connections and listening sockets in the store."},
+	StoreFailures:  {"", "store_failures_total", counterKind, nil, "Entries that the store has refused, and times that it was lost."},
+	StoreTakeovers: {"", "store_takeover_total", counterKind, []string{"outcome"}, "Connections found in the store that a process which was killed has left."},
 }
 
 var clusterLabel = []string{"envoy_cluster_name"}

@@ -1,0 +1,287 @@
+package daemon
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+	"sync"
+	"testing"
+
+	"github.com/sluiceproxy/sluice/internal/handover"
+	"github.com/sluiceproxy/sluice/internal/sock"
+)
+
+// fakeStore is a store in this process that can fail. Its entries outlive daemons.
+type fakeStore struct {
+	mu      sync.Mutex
+	entries map[string]handover.Entry
+	full    bool
+	gone    error         // what all calls answer
+	hangs   chan struct{} // calls wait until it is closed; nil: none waits
+	opened  int
+	drops   []string
+}
+
+func newFakeStore(t *testing.T) *fakeStore {
+	f := &fakeStore{entries: make(map[string]handover.Entry)}
+	t.Cleanup(func() {
+		for _, e := range f.entries {
+			sock.CloseAll(e.Descriptors)
+		}
+	})
+	return f
+}
+
+func (f *fakeStore) open(context.Context) (handover.Store, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.opened++
+	return f, f.gone
+}
+
+// enter waits as long as the store hangs; the caller unlocks.
+func (f *fakeStore) enter() {
+	f.mu.Lock()
+	hangs := f.hangs
+	f.mu.Unlock()
+	if hangs != nil {
+		<-hangs
+	}
+	f.mu.Lock()
+}
+
+func (f *fakeStore) Put(e handover.Entry) error {
+	f.enter()
+	defer f.mu.Unlock()
+	if f.gone != nil {
+		return f.gone
+	}
+	if f.full {
+		return handover.ErrRefused
+	}
+	own, err := e.Duplicate()
+	if err == nil {
+		sock.CloseAll(f.entries[e.Name].Descriptors)
+		f.entries[e.Name] = own
+	}
+	return err
+}
+
+func (f *fakeStore) Drop(name string) error {
+	f.enter()
+	defer f.mu.Unlock()
+	if f.gone != nil {
+		return f.gone
+	}
+	f.drops = append(f.drops, name)
+	sock.CloseAll(f.entries[name].Descriptors)
+	delete(f.entries, name)
+	return nil
+}
+
+func (f *fakeStore) Take() ([]handover.Entry, error) {
+	f.enter()
+	defer f.mu.Unlock()
+	var all []handover.Entry
+	for _, e := range f.entries {
+		own, err := e.Duplicate()
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, own)
+	}
+	return all, f.gone
+}
+
+func (f *fakeStore) Alive() error {
+	f.enter()
+	defer f.mu.Unlock()
+	return f.gone
+}
+
+func (f *fakeStore) Close() error { return nil }
+
+func (f *fakeStore) set(change func()) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	change()
+}
+
+// has counts the connections and the listening sockets in the store.
+func (f *fakeStore) has() (connections, listeners int) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, e := range f.entries {
+		if e.IsListener() {
+			listeners++
+		} else {
+			connections++
+		}
+	}
+	return connections, listeners
+}
+
+func (f *fakeStore) waitFor(t *testing.T, connections, listeners int) {
+	t.Helper()
+	eventually(t, "what is in the store", func() bool {
+		c, l := f.has()
+		return c == connections && l == listeners
+	})
+}
+
+func newStoreTrial(t *testing.T, f *fakeStore) *trial {
+	tr := newTrial(t)
+	tr.options = func(o *Options) { o.Store = f.open }
+	return tr
+}
+
+// TestStore has a connection stored, go on without a store and with another one, and
+// nothing left at the end.
+func TestStore(t *testing.T) {
+	f := newFakeStore(t)
+	tr := newStoreTrial(t, f)
+	tr.start()
+	first, second := tr.connect(), tr.connect()
+	tr.echoes(first)
+	tr.echoes(second)
+	f.waitFor(t, 2, 2)
+	if n := tr.daemon.keeping.entries(); n != 4 {
+		t.Errorf("%v entries are reported, want 4", n)
+	}
+
+	f.set(func() { f.gone = errors.New("gone") })
+	tr.waitLog("the store for sockets is gone; trying to reach it again")
+	tr.echoes(first)
+	if n := tr.daemon.keeping.entries(); n != 0 {
+		t.Errorf("without a store %v entries are reported", n)
+	}
+	second.Close()
+	eventually(t, "one to end", func() bool { return tr.daemon.around.Limits.Active() == 1 })
+	f.set(func() { f.gone = nil })
+	tr.waitLog("the store for sockets can be reached")
+	f.waitFor(t, 1, 2)
+
+	f.set(func() { f.full = true })
+	third := tr.connect()
+	tr.echoes(third)
+	tr.waitLog("the store does not take everything; some connections will not survive a crash")
+	if c, _ := f.has(); c != 1 || tr.daemon.keeping.entries() != 3 {
+		t.Errorf("a full store has %d connections and reports %v entries", c, tr.daemon.keeping.entries())
+	}
+	third.Close()
+	if n := tr.daemon.keeping.failures.Load(); n < 2 {
+		t.Errorf("%d failures are counted", n)
+	}
+	tr.daemon.Quit()
+	if _, err := io.ReadAll(first); !errors.Is(err, sock.ECONNRESET) {
+		t.Errorf("at the end the client reads %v", err)
+	}
+	tr.waitEnd()
+	f.waitFor(t, 0, 0)
+}
+
+// TestStoreHangs has a store that does not answer. Nobody waits for it, but a while at
+// the end.
+func TestStoreHangs(t *testing.T) {
+	f := newFakeStore(t)
+	tr := newStoreTrial(t, f)
+	tr.start()
+	conn := tr.connect()
+	tr.echoes(conn)
+	f.waitFor(t, 1, 2)
+	hangs := make(chan struct{})
+	f.set(func() { f.hangs = hangs })
+	tr.echoes(conn)
+	conn.(*net.TCPConn).CloseWrite()
+	if _, err := io.ReadAll(conn); err != nil {
+		t.Errorf("the client reads %v, want its end", err)
+	}
+	tr.echoes(tr.connect())
+	tr.daemon.Quit()
+	tr.waitEnd()
+	if tr.logs.FilterMessage("the store for sockets does not answer; what it has stays there").Len() != 1 {
+		t.Error("the log does not tell of a store that does not answer")
+	}
+	close(hangs)
+	eventually(t, "the store's goroutine to end", func() bool {
+		select {
+		case <-tr.daemon.keeping.over:
+			return true
+		default:
+			return false
+		}
+	})
+}
+
+// TestStoreAtTheStart starts with a store that is not there, one that another daemon
+// uses, and one with entries that are of no use.
+func TestStoreAtTheStart(t *testing.T) {
+	t.Run("not there", func(t *testing.T) {
+		f := newFakeStore(t)
+		f.gone = errors.New("gone")
+		tr := newStoreTrial(t, f)
+		tr.start()
+		f.set(func() { f.gone = nil })
+		conn := tr.connect()
+		tr.echoes(conn)
+		f.waitFor(t, 1, 2)
+		tr.daemon.Quit()
+		tr.waitEnd()
+	})
+	t.Run("in use", func(t *testing.T) {
+		f := newFakeStore(t)
+		f.gone = handover.ErrInUse
+		tr := newStoreTrial(t, f)
+		tr.options = func(o *Options) {
+			o.Store = func(context.Context) (handover.Store, error) { return f, nil }
+		}
+		tr.launch()
+		if err := <-tr.ended; !errors.Is(err, handover.ErrInUse) {
+			t.Errorf("Run returns %v, want %v", err, handover.ErrInUse)
+		}
+	})
+	t.Run("useless entries", func(t *testing.T) {
+		f := newFakeStore(t)
+		for _, name := range []string{"connection-1", "listener-1", "something else"} {
+			fd, err := sock.Listen(freeAddress(t), sock.ListenOptions{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			f.entries[name] = handover.Entry{Name: name, Descriptors: []int{fd}}
+		}
+		tr := newStoreTrial(t, f)
+		tr.start()
+		f.waitFor(t, 0, 2)
+		if n := tr.daemon.keeping.reset.Load(); n != 2 {
+			t.Errorf("%d connections are counted as reset, want 2", n)
+		}
+		tr.daemon.Quit()
+		tr.waitEnd()
+	})
+}
+
+// TestStorePause leaves what another process takes over in the store.
+func TestStorePause(t *testing.T) {
+	f := newFakeStore(t)
+	tr := newStoreTrial(t, f)
+	tr.start()
+	conn := tr.connect()
+	tr.echoes(conn)
+	f.waitFor(t, 1, 2)
+	k := tr.daemon.keeping
+	k.pause()
+	k.keepOnly()
+	late := tr.connect()
+	tr.echoes(late)
+	k.tend()
+	if c, l := f.has(); c != 1 || l != 2 {
+		t.Errorf("in a pause the store has %d connections and %d listening sockets", c, l)
+	}
+	k.resume()
+	f.waitFor(t, 2, 2)
+	k.pause()
+	tr.daemon.Quit()
+	tr.waitEnd()
+	f.waitFor(t, 0, 2)
+}
