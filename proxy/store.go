@@ -23,16 +23,17 @@ const (
 // to drop what has the name.
 type StoreOp struct {
 	Name string
-	Put  *handover.Entry // has descriptors of its own, which whoever has the StoreOp owns
+	Put  *handover.Entry // has descriptors of its own; see StoreQueue.Close
 }
 
 // StoreQueue is what the daemon's store is to do, in order: what a loop drops comes
 // behind what it has put. Loops never wait for a store. Any thread. To a nil queue,
 // that of a daemon without a store, nothing can be added.
 type StoreQueue struct {
-	mu   sync.Mutex
-	ops  []StoreOp
-	wake chan struct{}
+	mu      sync.Mutex
+	ops     []StoreOp
+	waiting int // entries that were put here and not closed yet
+	wake    chan struct{}
 }
 
 // NewStoreQueue makes an empty one.
@@ -48,6 +49,24 @@ func (q *StoreQueue) Take() []StoreOp {
 	ops := q.ops
 	q.ops = nil
 	return ops
+}
+
+// Close closes what a StoreOp has: it is done, or will never be.
+func (q *StoreQueue) Close(op StoreOp) {
+	if op.Put == nil {
+		return
+	}
+	sock.CloseAll(op.Put.Descriptors)
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.waiting--
+}
+
+// Waiting is how many entries were put here and not closed yet.
+func (q *StoreQueue) Waiting() int {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.waiting
 }
 
 // Put has an entry stored, by duplicates of its descriptors.
@@ -69,6 +88,9 @@ func (q *StoreQueue) add(op StoreOp) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.ops = append(q.ops, op)
+	if op.Put != nil {
+		q.waiting++
+	}
 	select {
 	case q.wake <- struct{}{}:
 	default:

@@ -29,9 +29,10 @@ func newStoreBench(t *testing.T) *storeBench {
 	t.Cleanup(func() {
 		s.take()
 		for _, op := range s.ops {
-			if op.Put != nil {
-				sock.CloseAll(op.Put.Descriptors)
-			}
+			s.queue.Close(op)
+		}
+		if n := s.queue.Waiting(); n != 0 {
+			t.Errorf("%d entries wait", n)
 		}
 	})
 	return s

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"os"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -16,9 +17,9 @@ import (
 type habit int
 
 const (
-	streams habit = iota // as fast as it goes, both ways
-	chats                // a message each millisecond, both ways
-	oneWay               // streams from the server, rests from the client
+	streams habit = iota // 16 KiB each millisecond, both ways
+	chats                // 100 bytes each millisecond, both ways
+	clogs                // the client sends what the server does not read: the sidecar has some of it
 	rests                // one message both ways, then nothing
 	habits
 )
@@ -27,6 +28,7 @@ const (
 type life struct {
 	habit habit
 	flows [2]*checkedFlow
+	calm  chan struct{} // closed when a clogged or resting one has sent what it can
 	stop  chan struct{}
 	over  chan struct{} // both flows have ended
 }
@@ -44,17 +46,25 @@ type checkedFlow struct {
 var errWrongByte = errors.New("a byte is not what was sent at its place")
 
 func startLife(client, server *net.TCPConn, h habit, seed uint64) *life {
-	l := &life{habit: h, stop: make(chan struct{}), over: make(chan struct{})}
+	l := &life{habit: h, calm: make(chan struct{}), stop: make(chan struct{}), over: make(chan struct{})}
 	l.flows[0] = &checkedFlow{from: client, to: server, seed: 2 * seed}
 	l.flows[1] = &checkedFlow{from: server, to: client, seed: 2*seed + 1}
 	var all sync.WaitGroup
 	for i, f := range l.flows {
-		most := int64(1 << 60)
-		if h == rests || h == oneWay && i == 0 {
-			most = 100
+		write := func() { f.write(l) }
+		switch {
+		case h == clogs && i == 0:
+			write = func() { f.clog(l) }
+		case h == clogs || h == rests:
+			write = func() { f.rest(l) }
 		}
-		all.Go(func() { f.write(l, most) })
-		all.Go(f.check)
+		all.Go(write)
+		all.Go(func() {
+			if h == clogs && i == 0 {
+				<-l.stop
+			}
+			f.check()
+		})
 	}
 	go func() {
 		all.Wait()
@@ -63,29 +73,58 @@ func startLife(client, server *net.TCPConn, h habit, seed uint64) *life {
 	return l
 }
 
-// write sends up to most bytes, and after finish a FIN.
-func (f *checkedFlow) write(l *life, most int64) {
+// write sends bit by bit, and after finish a FIN.
+func (f *checkedFlow) write(l *life) {
 	chunk := make([]byte, 16<<10)
 	if l.habit == chats {
 		chunk = chunk[:100]
 	}
-	from, tick := pattern(f.seed, most), time.NewTicker(time.Millisecond)
+	tick := time.NewTicker(time.Millisecond)
 	defer tick.Stop()
+	from := pattern(f.seed, 1<<60)
 	for f.wrote == nil && !l.stopped() {
-		if l.habit == chats {
-			<-tick.C
-		}
-		n, err := io.ReadFull(from, chunk)
-		if n == 0 {
-			<-l.stop
-			break
-		}
-		if errors.Is(err, io.ErrUnexpectedEOF) {
-			err = nil
-		}
-		n, f.wrote = f.from.Write(chunk[:n])
-		f.sent.Add(int64(n))
+		<-tick.C
+		f.send(from, chunk)
 	}
+	f.end()
+}
+
+// rest sends one message.
+func (f *checkedFlow) rest(l *life) {
+	f.send(pattern(f.seed, 1<<60), make([]byte, 100))
+	if l.habit == rests && f == l.flows[0] {
+		close(l.calm)
+	}
+	<-l.stop
+	f.end()
+}
+
+// clog sends until nothing more is taken.
+func (f *checkedFlow) clog(l *life) {
+	from, chunk := pattern(f.seed, 1<<60), make([]byte, 256<<10)
+	for f.wrote == nil {
+		if f.wrote = f.from.SetWriteDeadline(time.Now().Add(200 * time.Millisecond)); f.wrote == nil {
+			f.send(from, chunk)
+		}
+	}
+	if errors.Is(f.wrote, os.ErrDeadlineExceeded) {
+		f.wrote = nil
+	}
+	close(l.calm)
+	<-l.stop
+	f.end()
+}
+
+func (f *checkedFlow) send(from io.Reader, chunk []byte) {
+	if _, f.wrote = io.ReadFull(from, chunk); f.wrote != nil {
+		return
+	}
+	var n int
+	n, f.wrote = f.from.Write(chunk)
+	f.sent.Add(int64(n))
+}
+
+func (f *checkedFlow) end() {
 	if f.wrote == nil {
 		f.wrote = f.from.CloseWrite()
 	}

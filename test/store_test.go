@@ -130,6 +130,9 @@ func killIdle(t *testing.T, make func(*world) *keeper) {
 	k.waitHeld(w, 0)
 }
 
+// livesAtOnce is how many connections killStreams kills at a time.
+const livesAtOnce = 12
+
 // killStreams has bytes on their way at the moment of the kill. Each connection goes
 // on with every byte, or is reset.
 func killStreams(t *testing.T, make func(*world) *keeper) {
@@ -139,11 +142,16 @@ func killStreams(t *testing.T, make func(*world) *keeper) {
 	rounds := testSizes(t).crashes
 	for round := range rounds {
 		var lives []*life
-		for i := range 20 {
+		for i := range livesAtOnce {
 			client, server := v.open(w)
 			lives = append(lives, startLife(client, server, habit(i)%habits, uint64(100*round+i)))
 		}
 		s.waitStored(len(lives))
+		for _, l := range lives {
+			if l.habit == clogs || l.habit == rests {
+				<-l.calm
+			}
+		}
 		s.process.Kill()
 		s.startAgain(k)
 		for i, l := range lives {
@@ -162,7 +170,10 @@ func killStreams(t *testing.T, make func(*world) *keeper) {
 		}
 		s.waitStored(0)
 	}
-	t.Logf("%s: of %d connections with bytes on their way %d went on, and %d were reset", k.name, 20*rounds, recovered, cut)
+	if recovered == 0 || cut == 0 {
+		t.Errorf("%d went on and %d were reset: only one of the two was seen", recovered, cut)
+	}
+	t.Logf("%s: of %d connections with bytes on their way %d went on, and %d were reset", k.name, livesAtOnce*rounds, recovered, cut)
 }
 
 // killAndLeave has peers go while there is no sidecar.

@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -104,6 +105,8 @@ func TestUnit(t *testing.T) {
 		{"tproxy.conf", "Service.AmbientCapabilities", "[CAP_NET_RAW]"},
 		{"tproxy.conf", "Service.CapabilityBoundingSet", "[CAP_NET_RAW]"},
 		{"tproxy.conf", "Service.PrivateUsers", "[no]"},
+		{"store.conf", "Service.Environment", "[SLUICE_STORE=systemd]"},
+		{"store.conf", "Service.NotifyAccess", "[all]"},
 		{"sluice-iptables.service", "Unit.PartOf", "[sluice.service]"},
 		{"sluice-iptables.service", "Unit.After", "[sluice.service]"},
 	} {
@@ -210,12 +213,12 @@ type manifest struct {
 	}
 }
 
-// manifests are the documents of kubernetes.yaml. Going by JSON, they need no
+// manifests are the documents of a file. Going by JSON, they need no
 // tags: its names are matched whatever their case.
-func manifests(t *testing.T) map[string]manifest {
+func manifests(t *testing.T, name string) map[string]manifest {
 	t.Helper()
 	all := make(map[string]manifest)
-	for decoder := yaml.NewDecoder(strings.NewReader(deployFile(t, "kubernetes.yaml"))); ; {
+	for decoder := yaml.NewDecoder(strings.NewReader(deployFile(t, name))); ; {
 		var document map[string]any
 		err := decoder.Decode(&document)
 		if errors.Is(err, io.EOF) {
@@ -231,7 +234,7 @@ func manifests(t *testing.T) map[string]manifest {
 }
 
 func TestKubernetes(t *testing.T) {
-	all := manifests(t)
+	all := manifests(t, "kubernetes.yaml")
 	loaded, err := native.Parse("sluice.yaml", []byte(all["ConfigMap"].Data["sluice.yaml"]), native.Options{})
 	if err != nil {
 		t.Fatal(err)
@@ -280,5 +283,23 @@ func TestSocketUnitFitsConfiguration(t *testing.T) {
 		if !slices.Contains(known, address) {
 			t.Errorf("sluice.socket listens on %s, the configuration on %v", address, known)
 		}
+	}
+}
+
+// The container that keeps the sockets runs as the proxy does, and the proxy looks for
+// it where it listens.
+func TestKubernetesHold(t *testing.T) {
+	containers := manifests(t, "kubernetes-hold.yaml")["Pod"].Spec.InitContainers
+	proxy := manifests(t, "kubernetes.yaml")["Pod"].Spec.InitContainers[1]
+	if len(containers) != 2 || containers[1].Name != proxy.Name {
+		t.Fatalf("the containers are %+v", containers)
+	}
+	holder := containers[0]
+	socket := holder.accepts(t, "socket")
+	if !strings.Contains(deployFile(t, "kubernetes-hold.yaml"), fmt.Sprintf("{name: SLUICE_STORE, value: %q}", socket)) {
+		t.Errorf("the proxy does not look for the holder at %s", socket)
+	}
+	if !reflect.DeepEqual(holder.SecurityContext, proxy.SecurityContext) || holder.Image != proxy.Image || holder.RestartPolicy != "Always" {
+		t.Errorf("the holder is %+v, the proxy %+v", holder, proxy)
 	}
 }

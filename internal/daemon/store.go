@@ -11,7 +11,6 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/sluiceproxy/sluice/internal/handover"
-	"github.com/sluiceproxy/sluice/internal/sock"
 	"github.com/sluiceproxy/sluice/listener"
 	"github.com/sluiceproxy/sluice/proxy"
 )
@@ -144,7 +143,7 @@ func (k *keeping) tend() {
 // apply does what the loops have asked for, in order. What the store cannot be told
 // waits until it is back, as far as it has to.
 func (k *keeping) apply() {
-	k.pending = withoutVoid(append(k.pending, k.queue.Take()...))
+	k.pending = k.withoutVoid(append(k.pending, k.queue.Take()...))
 	for len(k.pending) > 0 {
 		store := k.current()
 		if store == nil {
@@ -156,7 +155,7 @@ func (k *keeping) apply() {
 			k.lose(err)
 			continue
 		}
-		closePut(op)
+		k.queue.Close(op)
 		k.pending = k.pending[1:]
 	}
 	k.pending = nil
@@ -183,7 +182,7 @@ func (k *keeping) do(store handover.Store, op proxy.StoreOp) error {
 }
 
 // withoutVoid leaves out what is put only to be dropped.
-func withoutVoid(ops []proxy.StoreOp) []proxy.StoreOp {
+func (k *keeping) withoutVoid(ops []proxy.StoreOp) []proxy.StoreOp {
 	dropped := make(map[string]bool)
 	var kept []proxy.StoreOp
 	for _, op := range slices.Backward(ops) {
@@ -191,7 +190,7 @@ func withoutVoid(ops []proxy.StoreOp) []proxy.StoreOp {
 		case op.Put == nil:
 			dropped[op.Name] = true
 		case dropped[op.Name]:
-			closePut(op)
+			k.queue.Close(op)
 			continue
 		}
 		kept = append(kept, op)
@@ -200,18 +199,12 @@ func withoutVoid(ops []proxy.StoreOp) []proxy.StoreOp {
 	return kept
 }
 
-func closePut(op proxy.StoreOp) {
-	if op.Put != nil {
-		sock.CloseAll(op.Put.Descriptors)
-	}
-}
-
 // forgetPuts leaves only what is to be dropped: when the store is back, everything
 // that still lives is put anew.
 func (k *keeping) forgetPuts() {
 	kept := k.pending[:0]
 	for _, op := range k.pending {
-		if closePut(op); op.Put == nil {
+		if k.queue.Close(op); op.Put == nil {
 			kept = append(kept, op)
 		}
 	}

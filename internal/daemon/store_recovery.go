@@ -190,6 +190,7 @@ func (k *keeping) entries() float64 {
 	for number, loop := range k.daemon.loops {
 		loop.Do(func() { n += k.daemon.workers[number].Stored() })
 	}
+	n -= k.queue.Waiting()
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	return float64(n + len(k.listening) - int(k.missing.Load()))
