@@ -173,9 +173,6 @@ func (a *Acceptor) setOnly() {
 	}
 }
 
-// Socket is the listening socket, which stays the acceptor's; false when it is closed.
-func (a *Acceptor) Socket() (fd int, open bool) { return a.fd, a.fd >= 0 }
-
 // Finish accepts what waits in the socket's queue, and closes: the kernel would
 // reset what it leaves there.
 func (a *Acceptor) Finish() {

@@ -6,6 +6,7 @@ import (
 
 	"github.com/sluiceproxy/sluice/internal/handover"
 	"github.com/sluiceproxy/sluice/internal/sock"
+	"github.com/sluiceproxy/sluice/listener"
 )
 
 const (
@@ -106,8 +107,8 @@ type round struct {
 
 // Enrol has some of the connections stored that are not, and were relayed for a
 // second at least. More says that the walk over them is not over: call it again, when
-// the loop had time for others. homes are those of the configuration in force.
-func (w *Worker) Enrol(homes *Homes) (more bool) {
+// the loop had time for others. The table is that of the configuration in force.
+func (w *Worker) Enrol(table *listener.Table) (more bool) {
 	r := &w.round
 	if r.at == nil && w.live != nil {
 		r.at, r.left = w.live.prev, w.linked-w.stored
@@ -120,7 +121,7 @@ func (w *Worker) Enrol(homes *Homes) (more bool) {
 			continue
 		}
 		r.left--
-		if c.enrol(homes) {
+		if c.enrol(table) {
 			enrolled++
 		}
 	}
@@ -149,12 +150,21 @@ func (w *Worker) ForgetStore() {
 // Stored is how many live connections were stored.
 func (w *Worker) Stored() int { return w.stored }
 
+// AddStored adds the names of the entries of live connections.
+func (w *Worker) AddStored(names map[string]bool) {
+	w.each(func(c *Connection) {
+		if c.stored != 0 {
+			names[handover.EntryName(c.stored)] = true
+		}
+	})
+}
+
 // isStored says whether the store has been given the connection. A cookie of before
 // ForgetStore says only that it may have it.
 func (c *Connection) isStored() bool { return c.stored != 0 && c.storedIn == c.worker.storing }
 
 // enrol has the connection stored, if it can be.
-func (c *Connection) enrol(homes *Homes) bool {
+func (c *Connection) enrol(table *listener.Table) bool {
 	if c.state != relaying || c.loop().Now()-c.connected < enrolAfter {
 		return false
 	}
@@ -164,7 +174,7 @@ func (c *Connection) enrol(homes *Homes) bool {
 	}
 	c.upstreamLocal()
 	conn := c.describe(&state)
-	conn.Trail = homes.trailNames(c.trail)
+	conn.Trail = trailNames(c.trail, table)
 	entry, err := handover.Enrol(&conn)
 	if err == nil {
 		err = c.worker.around.Store.Put(&entry)

@@ -53,7 +53,7 @@ func (s *storeBench) age() {
 // enrol goes round once, and says how many calls that took.
 func (s *storeBench) enrol() (calls int) {
 	for more := true; more; calls++ {
-		s.old.loop.Do(func() { more = s.old.worker.Enrol(s.old.homes) })
+		s.old.loop.Do(func() { more = s.old.worker.Enrol(s.old.table) })
 	}
 	return calls
 }
@@ -159,7 +159,7 @@ func TestEnrolInTurns(t *testing.T) {
 	}
 	s.age()
 	s.old.loop.Do(func() {
-		if !s.old.worker.Enrol(s.old.homes) {
+		if !s.old.worker.Enrol(s.old.table) {
 			t.Error("one call stores all")
 		}
 		if n := s.old.worker.Stored(); n != enrolMost {
@@ -222,7 +222,7 @@ func TestStoredConnectionMoves(t *testing.T) {
 	s.new.loop.Do(func() { s.new.worker.around.Store = queue })
 	var stored int
 	s.new.loop.Do(func() {
-		s.new.worker.Enrol(s.new.homes)
+		s.new.worker.Enrol(s.new.table)
 		stored = s.new.worker.Stored()
 	})
 	if ops := queue.Take(); len(ops) != 0 || stored != 1 {

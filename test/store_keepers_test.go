@@ -31,14 +31,14 @@ func keepers() map[string]func(*world) *keeper {
 	}
 }
 
-// holding is `sluice hold`.
-type holding struct {
+// holderProcess is `sluice hold`.
+type holderProcess struct {
 	w       *world
 	path    string
 	process *testnet.Process
 }
 
-func newHolding(w *world) *holding {
+func newHolding(w *world) *holderProcess {
 	w.Helper()
 	dir := filepath.Join(w.net.Dir(), "hold")
 	if err := os.Mkdir(dir, 0o777); err != nil {
@@ -47,19 +47,19 @@ func newHolding(w *world) *holding {
 	if err := os.Chmod(dir, 0o777); err != nil {
 		w.Fatal(err)
 	}
-	h := &holding{w: w, path: filepath.Join(dir, "socket")}
+	h := &holderProcess{w: w, path: filepath.Join(dir, "socket")}
 	h.start()
 	return h
 }
 
-func (h *holding) start() {
+func (h *holderProcess) start() {
 	h.w.Helper()
 	os.Remove(h.path) // what is left of one that was killed
 	h.process = h.w.pod.As(sidecarID, sidecarID).Start(h.w.binary, "hold", "--socket", h.path)
 	h.w.eventually(func() error { _, err := os.Stat(h.path); return err })
 }
 
-func (h *holding) keeper() *keeper {
+func (h *holderProcess) keeper() *keeper {
 	return &keeper{
 		name: "hold",
 		launch: func() launch {

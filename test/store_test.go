@@ -236,7 +236,7 @@ func killAndLeave(t *testing.T, make func(*world) *keeper) {
 // a sidecar, which does not mind, and gives the new one all that it has.
 func TestHolderKilled(t *testing.T) {
 	t.Parallel()
-	var h *holding
+	var h *holderProcess
 	w, s, k := storeWorld(t, func(w *world) *keeper {
 		h = newHolding(w)
 		return h.keeper()

@@ -72,12 +72,12 @@ type Daemon struct {
 	reloads   reloads
 	upgrades  upgrades
 	inherited *inheritance
-	before    *predecessor  // nil: this process takes over from none
-	taken     atomic.Uint64 // connections of the process before
-	epoch     uint64        // processes before this one
-	events    allowance     // of log lines about endpoints
-	unready   atomic.Bool   // POST /healthcheck/fail
-	drained   atomic.Bool   // listeners were drained by the admin API
+	before    *handover.Taker // nil: this process takes over from none
+	taken     atomic.Uint64   // connections of the process before
+	epoch     uint64          // processes before this one
+	events    allowance       // of log lines about endpoints
+	unready   atomic.Bool     // POST /healthcheck/fail
+	drained   atomic.Bool     // listeners were drained by the admin API
 	state     atomic.Int32
 	left      chan time.Duration // another process serves; how long what is left may take
 	quit      chan struct{}      // closed by /quitquitquit
@@ -218,7 +218,7 @@ func (d *Daemon) open(signals <-chan os.Signal) (started bool, err error) {
 	if err := d.keeping.begin(); err != nil {
 		return false, err
 	}
-	d.keeping.leaveListeners() // where they are inherited, listeners() says which there are
+	d.inherited.add(d.keeping.listeners())
 	if err := d.bind(); err != nil {
 		return false, err
 	}

@@ -13,14 +13,21 @@ import (
 )
 
 // inheritance are listening sockets that another process has made: the one before,
-// or the service manager. Each is used by who listens on its address, or closed.
+// one that was killed, or the service manager. Each is used by who listens on its address, or closed.
 type inheritance struct {
 	sockets []handover.ListenerSocket
 	used    []bool // of sockets, at the same place
+	stored  int    // from this place on they come from a store
 }
 
 func inherit(sockets []handover.ListenerSocket) *inheritance {
-	return &inheritance{sockets: sockets, used: make([]bool, len(sockets))}
+	return &inheritance{sockets: sockets, used: make([]bool, len(sockets)), stored: len(sockets)}
+}
+
+// add adds what a store had of a process that was killed.
+func (h *inheritance) add(stored []handover.ListenerSocket) {
+	h.sockets = append(h.sockets, stored...)
+	h.used = append(h.used, make([]bool, len(stored))...)
 }
 
 // traffic takes the sockets on a listener's address, in the order of the loops that
@@ -68,6 +75,9 @@ func (h *inheritance) closeRest(log *zap.Logger) {
 			s := &h.sockets[i]
 			log.Warn("a listening socket was passed on that the configuration has no use for; it is closed",
 				zap.String("listener", s.Listener), zap.Stringer("address", s.Address))
+			if i >= h.stored {
+				sock.Disconnect(s.FD) // its address is free then, although the store still has it
+			}
 			sock.Close(s.FD)
 			s.FD = -1
 		}

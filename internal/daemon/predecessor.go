@@ -18,12 +18,6 @@ import (
 // begin: that one gives some until this one accepts.
 const idsApart = 1 << 20
 
-// predecessor is the process that this one takes over from.
-type predecessor struct {
-	taker *handover.Taker
-	homes *proxy.Homes
-}
-
 // meet finds the process to take over from, if there is one, and gets its listening
 // sockets. It goes on as before until accept.
 func (d *Daemon) meet() error {
@@ -49,10 +43,11 @@ func (d *Daemon) meet() error {
 		zap.Bool("same_configuration", peer.Configuration == d.configurationHash()), zap.Int("sockets", len(sockets)))
 	d.inherited.closeRest(d.log) // that process has them too
 	d.inherited = inherit(sockets)
+	d.keeping.inheritFrom()
 	d.epoch = peer.Epoch + 1
 	d.unready.Store(peer.Unready)
 	d.around.ContinueIDs(peer.LastID + idsApart)
-	d.before = &predecessor{taker: taker}
+	d.before = taker
 	return nil
 }
 
@@ -62,12 +57,7 @@ func (d *Daemon) succeed() error {
 	if d.before == nil {
 		return nil
 	}
-	homes, err := d.newHomes()
-	if err == nil {
-		d.before.homes = homes
-		err = d.before.taker.Ready(d.inherited.kept())
-	}
-	if err != nil {
+	if err := d.before.Ready(d.inherited.kept()); err != nil {
 		return fmt.Errorf("taking over: %w", err)
 	}
 	return nil
@@ -82,21 +72,7 @@ func (d *Daemon) stay() {
 	for _, s := range d.servers {
 		s.Share()
 	}
-	d.before.taker.Close()
-}
-
-// newHomes are where connections of the process before belong. The loops get room
-// for what is counted of them.
-func (d *Daemon) newHomes() (*proxy.Homes, error) {
-	now := d.snapshot.Load()
-	homes, err := proxy.NewHomes(now.table, now.chains, d.materials(now.Config, now.clusters))
-	if err != nil {
-		return nil, err
-	}
-	for _, loop := range d.loops {
-		loop.Do(func() { loop.Shard.Grow(d.registry.Cells()) })
-	}
-	return homes, nil
+	d.before.Close()
 }
 
 // takeConnections goes on with the connections of the process before. Meanwhile no
@@ -107,7 +83,7 @@ func (d *Daemon) takeConnections() {
 	}
 	d.reloads.mu.Lock()
 	defer d.reloads.mu.Unlock()
-	taker := d.before.taker
+	taker := d.before
 	defer taker.Close()
 	stop := context.AfterFunc(d.reloads.ctx, taker.Interrupt)
 	defer stop()
@@ -122,14 +98,15 @@ func (d *Daemon) takeConnections() {
 		d.log.Error("the process before goes on by itself; this one serves what it has taken, and ends", taken, zap.Error(err))
 		d.withdraw()
 	default:
-		d.log.Error("the process before is gone, and what it still had with it; this one goes on", taken, zap.Error(err))
+		d.log.Error("the process before is gone, and what it still had with it, unless a store has it; this one goes on", taken, zap.Error(err))
+		d.keeping.takeRest()
 	}
 }
 
 // takeBatches returns nil when the process before has no more.
 func (d *Daemon) takeBatches() error {
 	for {
-		batch, err := d.before.taker.Connections()
+		batch, err := d.before.Connections()
 		if errors.Is(err, io.EOF) {
 			return nil
 		}
@@ -145,11 +122,11 @@ func (d *Daemon) takeBatches() error {
 			}
 			ids, wanted = append(ids, c.ID), append(wanted, c)
 		}
-		if err := d.before.taker.Acknowledge(ids); err != nil {
+		if err := d.before.Acknowledge(ids); err != nil {
 			return err
 		}
 		d.taken.Add(uint64(len(wanted)))
-		d.importAll(wanted, d.before.homes)
+		d.importAll(wanted, d.snapshot.Load().homes)
 	}
 }
 

@@ -36,7 +36,7 @@ type snapshot struct {
 	clusters  map[string]*cluster.Cluster
 	table     *listener.Table
 	chains    map[string]*proxy.Chains // by listener
-	homes     *proxy.Homes             // for connections of other processes; nil without a store
+	homes     *proxy.Homes             // for connections of other processes; nil where none can come
 	unmatched *accesslog.Logger        // for connections that never came to a filter chain
 	made      time.Time
 }
@@ -150,7 +150,7 @@ func (d *Daemon) newSnapshot(loaded *Loaded, previous *snapshot) (*snapshot, err
 		s.chains[ln.Config.Name] = chains
 		ln.Serve = func(loop int, a listener.Accepted) { d.workers[loop].Serve(a, chains) }
 	}
-	if d.keeping != nil {
+	if d.keeping != nil || d.options.Upgrade.From != "" {
 		if s.homes, err = proxy.NewHomes(s.table, s.chains, materials); err != nil {
 			return nil, err
 		}

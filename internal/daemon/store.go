@@ -129,12 +129,12 @@ func (k *keeping) tend() {
 	} else if !k.reopen() {
 		return
 	}
-	homes := k.daemon.snapshot.Load().homes
+	table := k.daemon.snapshot.Load().table
 	for number, loop := range k.daemon.loops {
 		worker := k.daemon.workers[number]
 		for more := true; more && k.current() != nil && len(k.calls) == 0; {
 			more = false
-			loop.Do(func() { more = worker.Enrol(homes) })
+			loop.Do(func() { more = worker.Enrol(table) })
 			k.apply()
 		}
 	}

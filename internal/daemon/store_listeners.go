@@ -27,22 +27,6 @@ func (k *keeping) listeners() []handover.ListenerSocket {
 	return sockets
 }
 
-// leaveListeners gives up the listening sockets that the store had, so that their
-// addresses are free. Who waits in their queues is reset.
-func (k *keeping) leaveListeners() {
-	if k == nil {
-		return
-	}
-	for _, l := range k.listeners() {
-		sock.Disconnect(l.FD) // the store may take its time to drop it
-		sock.Close(l.FD)
-	}
-	k.keepOnly()
-	if !k.running.Load() {
-		k.apply()
-	}
-}
-
 // keepOnly has the store keep the listening sockets of some acceptors, given by loop,
 // and no others. Those that it is to drop are to be closed after it: as long as the
 // store has them, the kernel goes on to give them connections.
@@ -89,8 +73,8 @@ func (k *keeping) storeListeners() {
 // storeListener stores one, on its loop's thread. One that cannot be stored now is
 // not: a crash costs it its queue.
 func (k *keeping) storeListener(number int, a *listener.Acceptor, before map[string]bool) {
-	fd, open := a.Socket()
-	if !open {
+	fd := a.Descriptor()
+	if fd < 0 {
 		return
 	}
 	cfg := a.Listener.Config

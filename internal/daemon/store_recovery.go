@@ -127,6 +127,45 @@ func (k *keeping) recover() {
 		zap.Int64("reset", k.reset.Load()), zap.Duration("within", time.Since(began)))
 }
 
+// inheritFrom says that the process before lives, and hands the connections in the
+// store over itself.
+func (k *keeping) inheritFrom() {
+	if k != nil {
+		k.heir = true
+	}
+}
+
+// takeRest goes on with what a process before had in the store that died while it
+// handed over: all connections there that this one does not relay.
+func (k *keeping) takeRest() {
+	if k == nil {
+		return
+	}
+	k.call(func() {
+		store := k.current()
+		if store == nil {
+			return
+		}
+		entries, err := store.Take()
+		if err != nil {
+			k.daemon.log.Warn("what the process before had in the store is not taken up", zap.Error(err))
+			return
+		}
+		own := make(map[string]bool)
+		for number, loop := range k.daemon.loops {
+			loop.Do(func() { k.daemon.workers[number].AddStored(own) })
+		}
+		for i := range entries {
+			if e := &entries[i]; e.IsListener() || own[e.Name] {
+				sock.CloseAll(e.Descriptors)
+			} else {
+				k.found = append(k.found, *e)
+			}
+		}
+		k.recover()
+	})
+}
+
 // recoverOne goes on with one connection, on the loop that has least to do. With an
 // error the descriptors are still the entry's.
 func (k *keeping) recoverOne(e *handover.Entry) error {

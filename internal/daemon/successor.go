@@ -226,6 +226,7 @@ func (d *Daemon) handOver(g *handover.Giver) error {
 	if err != nil {
 		return err
 	}
+	d.keeping.pause()
 	d.onLoops(shared, (*listener.Acceptor).Suspend)
 	given, kept, err := d.giveConnections(g)
 	if err == nil {
@@ -234,6 +235,7 @@ func (d *Daemon) handOver(g *handover.Giver) error {
 	if err != nil {
 		_ = g.CallOff() // it may be gone
 		d.resume(shared)
+		d.keeping.resume()
 		return fmt.Errorf("after %d connections: %w", given, err)
 	}
 	d.state.Store(draining)

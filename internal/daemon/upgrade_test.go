@@ -283,7 +283,7 @@ func TestUpgradeOrphaned(t *testing.T) {
 		t.Fatal(err)
 	}
 	giver.Close()
-	tr.waitLog("the process before is gone, and what it still had with it; this one goes on")
+	tr.waitLog("the process before is gone, and what it still had with it, unless a store has it; this one goes on")
 	tr.waitLog(canTakeOver)
 	tr.echoes(tr.connect())
 	now := g.succeed(same)
