@@ -243,7 +243,7 @@ func TestTurnsGoOn(t *testing.T) {
 				counts[c.Index]++
 			}
 			for i, n := range counts {
-				if off := math.Abs(float64(n)/expected[i] - 1); off > 0.3 {
+				if off := math.Abs(float64(n)/expected[i] - 1); off > 0.05 {
 					t.Errorf("member %d: %d picks, want about %.0f", i, n, expected[i])
 				}
 			}

@@ -12,6 +12,7 @@ import (
 type rotation struct {
 	step   uint32
 	base   uint32 // place of turn 0
+	phase  uint64 // how far along the line that is, in parts of 2^64
 	cursor *cursor
 }
 
@@ -25,8 +26,10 @@ type cursor struct {
 
 // newRotation begins at a random place: many sidecars that start with the same
 // configuration must not begin with the same endpoint.
-func newRotation(l *line) rotation {
-	return rotation{step: step(l), base: rand.Uint32N(l.length), cursor: new(cursor)}
+func newRotation(l *line) rotation { return rotationFrom(rand.Uint64(), l) }
+
+func rotationFrom(phase uint64, l *line) rotation {
+	return rotation{step: step(l), base: l.scaled(phase), phase: phase, cursor: new(cursor)}
 }
 
 // turn takes the next turn, which is a place on the line.
@@ -37,18 +40,21 @@ func (r *rotation) at(turn uint64, l *line) uint32 {
 	return uint32((turn%length*uint64(r.step) + uint64(r.base)) % length)
 }
 
+// golden is the golden section of 2^64, odd.
+const golden = 0x9e3779b97f4a7c15
+
 // goOn is the rotation for line l after that for line last. Where the line is
-// another, it goes on from as far along: if it began anew with each change,
-// members that change often would decide who has the turn. Rounding is random,
-// so that a rotation neither stands still nor skips the same members.
+// another, it goes on from elsewhere: if it began anew with each change, members
+// that change often would decide who has the turn. For each turn taken it is a
+// golden section further along, whatever the steps on the lines between were.
+// Those are fractions of small numbers, and where changes come in a circle they
+// may add up to nearly a whole: the same places would have the turn each time.
+// Multiples of the golden section do that least of all.
 func (r *rotation) goOn(last, l *line) rotation {
 	if last.length == l.length && slices.Equal(last.ends, l.ends) {
 		return *r
 	}
-	next := newRotation(l)
-	along := float64(r.at(r.cursor.next.Load(), last)) / float64(last.length)
-	next.base = uint32(uint64(along*float64(l.length)+rand.Float64()) % uint64(l.length))
-	return next
+	return rotationFrom(r.phase+r.cursor.next.Load()*golden, l)
 }
 
 // step is how far along a line of some length the next turn is. It has no
