@@ -17,7 +17,7 @@ type Process struct {
 	host *Host
 	cmd  *exec.Cmd
 	name string
-	log  *logBuffer
+	log  *logFile
 	done chan struct{} // closed once the process has been waited for
 }
 
@@ -32,10 +32,14 @@ func (h *Host) Start(name string, args ...string) *Process {
 // an environment or a standard input. Its output must be left unset.
 func (h *Host) StartCommand(cmd *exec.Cmd) *Process {
 	h.tb.Helper()
-	p := &Process{host: h, cmd: cmd, log: &logBuffer{}, done: make(chan struct{})}
+	log, err := newLogFile()
+	if err != nil {
+		h.tb.Fatalf("host %s: %v", h, err)
+	}
+	p := &Process{host: h, cmd: cmd, log: log, done: make(chan struct{})}
 	p.name = strings.Join(cmd.Args[1+len(h.enter()):], " ")
-	cmd.Stdout, cmd.Stderr = p.log, p.log
-	cmd.WaitDelay = time.Second
+	cmd.Stdout, cmd.Stderr = log.file, log.file
+	cmd.WaitDelay = time.Second // for a standard input that is not read to its end
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	if err := cmd.Start(); err != nil {
 		h.tb.Fatalf("host %s: start %s: %v", h, p, err)
