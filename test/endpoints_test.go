@@ -17,7 +17,7 @@ type manner int32
 
 const (
 	greets      manner = iota // speaks first, and echoes
-	resets                    // at once
+	resets                    // when it is spoken to
 	shuts                     // its own side at once
 	saysNothing               // reads, and never answers
 )
@@ -74,6 +74,9 @@ func (e *server) handle(conn *net.TCPConn) {
 	case greets:
 		greet(conn)
 	case resets:
+		// A reset that is there before the sidecar has seen the connection made
+		// would be a failure to connect, which is another thing.
+		_, _ = conn.Read(make([]byte, 1))
 		_ = conn.SetLinger(0)
 	case shuts:
 		_ = conn.CloseWrite()

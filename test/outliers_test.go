@@ -36,6 +36,19 @@ func (s *sidecar) ejections(cluster, action string) []ejection {
 	return events
 }
 
+// waitEjection waits for the log to tell of an ejection: the metrics are there
+// before.
+func (s *sidecar) waitEjection(cluster string) (events []ejection) {
+	s.w.Helper()
+	s.w.eventually(func() error {
+		if events = s.ejections(cluster, "EJECT"); len(events) == 0 {
+			return fmt.Errorf("the log tells of no ejection in %s", cluster)
+		}
+		return nil
+	})
+	return events
+}
+
 // healthFlags is what /clusters says of an endpoint.
 func (s *sidecar) healthFlags(cluster, address string) string {
 	s.w.Helper()
@@ -80,7 +93,7 @@ func failings() []failing {
 			becomes(resets), becomes(greets), false},
 		{"half-closes", "consecutive_early_close", "CONSECUTIVE_EARLY_CLOSE", "consecutive_early_close: 3, early_close_window: 1m",
 			becomes(shuts), becomes(greets), false}, // and clients stay
-		{"silent", "consecutive_first_byte_timeout", "CONSECUTIVE_FIRST_BYTE_TIMEOUT", "consecutive_first_byte_timeout: 3, first_byte_timeout: 100ms",
+		{"silent", "consecutive_first_byte_timeout", "CONSECUTIVE_FIRST_BYTE_TIMEOUT", "consecutive_first_byte_timeout: 3, first_byte_timeout: 1s",
 			becomes(saysNothing), becomes(greets), false},
 	}
 }
@@ -151,8 +164,7 @@ func waitEjected(s *sidecar, f failing, bad *server) {
 	s.waitMetric(0, "envoy_cluster_outlier_detection_ejections_overflow", of)
 	s.waitMetric(1, "envoy_cluster_membership_healthy", of)
 	s.waitMetric(2, "envoy_cluster_membership_total", of)
-	events := s.ejections("long", "EJECT")
-	if len(events) != 1 || events[0].Type != f.event || events[0].Address != bad.address || !events[0].Enforced {
+	if events := s.waitEjection("long"); len(events) != 1 || events[0].Type != f.event || events[0].Address != bad.address || !events[0].Enforced {
 		s.w.Errorf("events of the ejection: %+v", events)
 	}
 }
@@ -195,7 +207,7 @@ func TestEjectionBySuccessRate(t *testing.T) {
 	servers, addresses := newServers(w, 6)
 	bad := servers[2]
 	s := startSidecar(w, gatewayText(quickDrain, gateway{name: "rates", port: 8081, endpoints: addresses,
-		cluster: "outlier_detection: {interval: 1s, base_ejection_time: 1h, max_ejection_time: 1h, max_ejection_percent: 50, " +
+		cluster: "outlier_detection: {interval: 3s, base_ejection_time: 1h, max_ejection_time: 1h, max_ejection_percent: 50, " +
 			"enforcing_consecutive_local_origin_failure: 0, success_rate_request_volume: 5}"}), asSidecar(redirect))
 	bad.refuse()
 	w.eventually(func() error {
@@ -207,7 +219,7 @@ func TestEjectionBySuccessRate(t *testing.T) {
 		}
 		return nil
 	})
-	events := s.ejections("rates", "EJECT")
+	events := s.waitEjection("rates")
 	last := events[len(events)-1]
 	if last.Type != "SUCCESS_RATE_LOCAL_ORIGIN" || last.Address != bad.address || !last.Enforced {
 		t.Errorf("event %+v", last)
