@@ -49,7 +49,7 @@ func (s *sidecar) waitInboundClosed() {
 // TestGradualDrain follows a drain from SIGTERM to the end.
 func TestGradualDrain(t *testing.T) {
 	t.Parallel()
-	w, s := drainWorld(t, "{time: 5m, min_time: 3s, strategy: gradual}")
+	w, s := drainWorld(t, "{time: 5m, min_time: 8s, strategy: gradual}")
 	in, out := dial(w, w.client, podIP+":7000"), dial(w, w.pod, remoteIP+":7000")
 	for _, conn := range []interface {
 		Read([]byte) (int, error)

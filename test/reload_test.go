@@ -252,7 +252,7 @@ func TestReloadRemovesListener(t *testing.T) {
 	serveGreeting(w, w.remote, remoteIP+":7000")
 	endpoints := []string{remoteIP + ":7000"}
 	stays, goes := gateway{name: "stays", port: 8081, endpoints: endpoints}, gateway{name: "goes", port: 8082, endpoints: endpoints}
-	const drain = "drain: {time: 3s, min_time: 0s, strategy: immediate}\n"
+	const drain = "drain: {time: 8s, min_time: 0s, strategy: immediate}\n"
 	both, one := gatewayText(drain, stays, goes), gatewayText(drain, stays)
 	s := startSidecar(w, both, asSidecar(redirect))
 	var conns []net.Conn
