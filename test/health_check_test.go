@@ -58,9 +58,9 @@ func checkCases() []checkCase {
 		{"one-byte-at-a-time", slowPort, "type: http", unhealthy, "within 1s"},
 		{"tcp", redisPort, "type: tcp", healthy, ""},
 		{"tcp-refused", 8199, "type: tcp", unhealthy, "refused"},
-		{"ping", redisPort, "type: tcp, tcp: " + pingPong, healthy, ""},
+		{"ping", redisPort, "type: tcp, unhealthy_threshold: 1, tcp: " + pingPong, healthy, ""},
 		{"ping-of-web", webPort, "type: tcp, tcp: " + pingPong, unhealthy, ""},
-		{"reaction", redisPort, "type: tcp, tcp: {expect_reaction: true}", healthy, ""},
+		{"reaction", redisPort, "type: tcp, unhealthy_threshold: 1, tcp: {expect_reaction: true}", healthy, ""},
 		grpc("server", "", healthy, ""),
 		grpc("serving", "ratings", healthy, ""),
 		grpc("not-serving", "reviews", unhealthy, "NOT_SERVING"),
@@ -73,7 +73,15 @@ func checkCases() []checkCase {
 // pingPong is a check in redis's own words.
 var pingPong = fmt.Sprintf("{send: %q, receive: [%q]}", hex.EncodeToString([]byte("PING\r\n")), hex.EncodeToString([]byte("+PONG\r\n")))
 
-const checkTimes = ", interval: 100ms, timeout: 1s, no_traffic_interval: 100ms"
+const checkTimes = ", interval: 100ms, timeout: 5s, no_traffic_interval: 100ms"
+
+// times are checkTimes, but where the timeout is what must come.
+func (c checkCase) times() string {
+	if c.port == slowPort {
+		return strings.Replace(checkTimes, "timeout: 5s", "timeout: 1s", 1)
+	}
+	return checkTimes
+}
 
 // TestHealthChecks has servers nobody here wrote, and some nobody should have
 // written, checked in each way.
@@ -88,7 +96,7 @@ func TestHealthChecks(t *testing.T) {
 	var gateways []gateway
 	for i, tc := range checkCases() {
 		gateways = append(gateways, gateway{name: tc.name, port: 20000 + i, endpoints: []string{fmt.Sprintf("%s:%d", remoteIP, tc.port)},
-			cluster: "health_checks: [{" + tc.check + checkTimes + "}]"})
+			cluster: "health_checks: [{" + tc.check + tc.times() + "}]"})
 	}
 	s := startSidecar(w, gatewayText(quickDrain, gateways...), launch{uid: sidecarID, checks: len(gateways)})
 	for _, tc := range checkCases() {

@@ -68,10 +68,17 @@ func TestHealthChecksGoOutAsTraffic(t *testing.T) {
 		})
 	}
 	const silent, v1 = boundIP + " ", boundIP + " PROXY TCP4 " + boundIP + " " + remoteIP2
-	for want, seen := range map[string][]string{silent: sources.list(), v1: headers.list()} {
-		if len(seen) < 3 || slices.ContainsFunc(seen, func(s string) bool { return !strings.HasPrefix(s, want) }) {
-			t.Errorf("the server has seen %q, want %q", seen, want)
-		}
+	for want, seen := range map[string]*sightings{silent: sources, v1: headers} {
+		w.eventually(func() error { // it may hear of a check later than sluice is done with it
+			list := seen.list()
+			if slices.ContainsFunc(list, func(s string) bool { return !strings.HasPrefix(s, want) }) {
+				t.Fatalf("the server has seen %q, want %q", list, want)
+			}
+			if len(list) < 3 {
+				return fmt.Errorf("the server has seen %d checks", len(list))
+			}
+			return nil
+		})
 	}
 }
 
