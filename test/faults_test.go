@@ -145,9 +145,7 @@ func TestSlowReaders(t *testing.T) {
 	if !raceEnabled && (each > 64<<10 || grown > 32<<20) {
 		t.Errorf("%d stalled connections take %d bytes of memory, and %.0f of heap each; want at most 32 MiB and 64 KiB", readers, grown, each)
 	}
-	if conns := s.metrics().sum("envoy_cluster_upstream_cx_active"); conns != readers {
-		t.Errorf("%v of %d stalled connections are left", conns, readers)
-	}
+	s.waitMetric(readers, "envoy_cluster_upstream_cx_active") // those that talked may still be ending
 }
 
 // failingStart runs sluice, which must not start, and returns what it said.
