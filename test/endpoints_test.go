@@ -136,7 +136,7 @@ func whoServes(from *testnet.Host, dialer *net.Dialer, address string) (string, 
 		return "", err
 	}
 	defer conn.Close()
-	if err := conn.SetDeadline(time.Now().Add(time.Minute)); err != nil {
+	if err := conn.SetDeadline(time.Now().Add(hung)); err != nil {
 		return "", err
 	}
 	name, _, err := talk(conn)

@@ -32,7 +32,7 @@ func serve(t testing.TB, l net.Listener, handle func(*net.TCPConn)) {
 			handlers.Go(func() {
 				defer conn.Close()
 				// Nobody fails a test by a deadline that nobody reaches.
-				_ = conn.SetDeadline(time.Now().Add(5 * time.Minute))
+				_ = conn.SetDeadline(time.Now().Add(hung))
 				handle(conn.(*net.TCPConn))
 			})
 		}
@@ -59,6 +59,10 @@ func serveGreeting(w *world, host *testnet.Host, addresses ...string) {
 	}
 }
 
+// hung is when a connection that moves no more bytes is given up. Tests may have
+// one for minutes, on a slow machine.
+const hung = 5 * time.Minute
+
 // dial connects and gives the connection a deadline. It is closed with the
 // test.
 func dial(w *world, from *testnet.Host, address string) *net.TCPConn {
@@ -74,7 +78,7 @@ func dial(w *world, from *testnet.Host, address string) *net.TCPConn {
 func own(w *world, conn net.Conn) {
 	w.Helper()
 	w.Cleanup(func() { conn.Close() })
-	if err := conn.SetDeadline(time.Now().Add(time.Minute)); err != nil {
+	if err := conn.SetDeadline(time.Now().Add(hung)); err != nil {
 		w.Fatal(err)
 	}
 }

@@ -33,7 +33,7 @@ const (
 const sidecarID = 1337
 
 // patience bounds waits for what must come; only failing tests wait so long.
-const patience = 20 * time.Second
+const patience = time.Minute
 
 // capture is how connections come to a sidecar.
 type capture string

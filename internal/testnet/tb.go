@@ -15,7 +15,7 @@ type TB interface {
 
 // patience bounds every wait that a caller gives no deadline for. It is long
 // because only a failing test ever waits so long.
-const patience = 20 * time.Second
+const patience = time.Minute
 
 // pollInterval is the pause between two looks at a condition.
 const pollInterval = 5 * time.Millisecond
