@@ -66,8 +66,8 @@ type soak struct {
 	began    time.Time
 	most     time.Duration
 
-	// epoch counts kills. Who sees it change was cut off and is excused; while
-	// dark is set, nobody is served.
+	// epoch changes with each kill, and when sluice is back. Who sees it change was
+	// cut off and is excused; while dark is set, nobody is served.
 	epoch atomic.Int64
 	dark  atomic.Bool
 
@@ -325,6 +325,7 @@ func (k *soak) kill() {
 	for _, l := range k.loads() {
 		l.without(func() { l.excused.Store(false) }) // when all that it has cut off have ended
 	}
+	k.epoch.Add(1) // for those that were refused meanwhile and have not said so yet
 	k.dark.Store(false)
 	k.kills++
 }
