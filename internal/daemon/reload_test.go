@@ -123,7 +123,7 @@ func TestReloadOfListeners(t *testing.T) {
 	r.echoes(conn)
 	other := freeAddress(t)
 	r.change(func(cfg *config.Config) {
-		cfg.Drain.Time = 300 * time.Millisecond
+		cfg.Drain.Time = 2 * time.Second
 		cfg.Drain.MinTime = 0
 		cfg.Listeners[0].Name, cfg.Listeners[0].Address = "other", other
 	})
