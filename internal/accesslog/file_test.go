@@ -10,6 +10,7 @@ import (
 
 	"go.uber.org/zap"
 	"go.uber.org/zap/zaptest/observer"
+	"golang.org/x/sys/unix"
 )
 
 // idleFile is a file whose goroutine does not run: the test is it.
@@ -35,10 +36,19 @@ func TestPartialWriteKeepsLinesWhole(t *testing.T) {
 	f := newFile(&output{file: writer}, 1<<20, time.Hour, zap.NewNop())
 	text := strings.Repeat("x", 99_999) + "\n" // a pipe holds 65,536 bytes
 	f.append([]byte(text))
-	if err := writer.SetWriteDeadline(time.Now().Add(10 * time.Millisecond)); err != nil {
+	written := make(chan struct{})
+	go func() {
+		defer close(written)
+		f.round()
+	}()
+	waitFor(t, "the pipe is full", func() bool {
+		n, err := unix.IoctlGetInt(int(reader.Fd()), unix.TIOCINQ)
+		return err == nil && n > 0
+	})
+	if err := writer.SetWriteDeadline(time.Now()); err != nil {
 		t.Fatal(err)
 	}
-	f.round()
+	<-written
 	if !f.begun || f.unwritten() != 1 {
 		t.Fatalf("begun %v with %d lines unwritten; the write was to be a partial one", f.begun, f.unwritten())
 	}

@@ -81,7 +81,7 @@ func newTestLogger(t testing.TB, files *Files, logs ...config.AccessLog) *Logger
 
 func waitFor(t *testing.T, what string, condition func() bool) {
 	t.Helper()
-	testnet.Eventually(t, 10*time.Second, func() error {
+	testnet.Eventually(t, time.Minute, func() error {
 		if !condition() {
 			return errors.New(what)
 		}
@@ -100,7 +100,7 @@ func content(path string) string {
 // waitContent waits until the file holds exactly want.
 func waitContent(t *testing.T, path, want string) {
 	t.Helper()
-	testnet.Eventually(t, 10*time.Second, func() error {
+	testnet.Eventually(t, time.Minute, func() error {
 		if got := content(path); got != want {
 			return fmt.Errorf("%s holds %q, want %q", filepath.Base(path), got, want)
 		}
