@@ -25,6 +25,20 @@ func (s *sidecar) put(text string) {
 	}
 }
 
+// rewrite changes the configuration file by one write, as long as what was there
+// before: nobody sees half of it.
+func (s *sidecar) rewrite(text string) {
+	s.w.Helper()
+	file, err := os.OpenFile(s.file, os.O_WRONLY, 0)
+	if err != nil {
+		s.w.Fatal(err)
+	}
+	_, err = file.WriteString(strings.ReplaceAll(text, "$LOG", s.accessLog))
+	if err := errors.Join(err, file.Close()); err != nil {
+		s.w.Fatal(err)
+	}
+}
+
 // reloads is how many reloads had a result, success or failure.
 func (s *sidecar) reloads(result string) float64 {
 	s.w.Helper()
@@ -115,9 +129,7 @@ func TestReloadWays(t *testing.T) {
 		}},
 		{"file renamed over", watching, func(s *sidecar, _ int, text string) { s.put(text) }},
 		{"file written in place", watching, func(s *sidecar, _ int, text string) {
-			if err := os.WriteFile(s.file, []byte(strings.ReplaceAll(text, "$LOG", s.accessLog)), 0o644); err != nil {
-				s.w.Fatal(err)
-			}
+			s.rewrite(text)
 		}},
 		{"ConfigMap", watching, func(s *sidecar, number int, text string) { s.mount(fmt.Sprintf("..v%d", number), text) }},
 	} {

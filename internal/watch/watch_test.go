@@ -12,13 +12,24 @@ import (
 
 func TestMain(m *testing.M) { testnet.Main(m) }
 
-const patience = 20 * time.Second
+const patience = time.Minute
 
 func write(t *testing.T, path, content string) {
 	t.Helper()
 	if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// rewrite changes a file by one write: an empty one would be another change, if
+// that is all that happens for a while.
+func rewrite(t *testing.T, path, content string) {
+	t.Helper()
+	file, err := os.OpenFile(path, os.O_WRONLY, 0)
+	must(t, err)
+	defer file.Close()
+	_, err = file.WriteString(content)
+	must(t, err)
 }
 
 func must(t *testing.T, err error) {
@@ -46,14 +57,15 @@ type changeCase struct {
 // Each way of changing a file is noticed, once.
 func TestFile(t *testing.T) {
 	for _, tc := range []changeCase{
-		{"written in place", func(t *testing.T, _, path string) { write(t, path, "b") }},
+		{"written in place", func(t *testing.T, _, path string) { rewrite(t, path, "b") }},
 		{"renamed over", func(t *testing.T, dir, path string) {
 			write(t, filepath.Join(dir, "new"), "b")
 			must(t, os.Rename(filepath.Join(dir, "new"), path))
 		}},
-		{"gone for a while", func(t *testing.T, _, path string) {
+		{"gone for a while", func(t *testing.T, dir, path string) {
 			must(t, os.Remove(path))
-			write(t, path, "b")
+			write(t, filepath.Join(dir, "new"), "b")
+			must(t, os.Rename(filepath.Join(dir, "new"), path))
 		}},
 		{"a ConfigMap's link swapped", func(t *testing.T, dir, _ string) { swap(t, dir, "..2", "b") }},
 	} {
