@@ -70,7 +70,7 @@ func TestTakerFails(t *testing.T) {
 			defer r.closeAll()
 			o := quick()
 			if f.problem == os.ErrDeadlineExceeded {
-				o.Step, o.Ready = 50*time.Millisecond, 50*time.Millisecond
+				o.Step, o.Ready = time.Second, time.Second
 			}
 			s := connect(t, o, quick())
 			var taken []uint64
