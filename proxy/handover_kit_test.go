@@ -63,7 +63,7 @@ func expectNoDescriptors(t *testing.T) {
 	}
 	before := open()
 	t.Cleanup(func() {
-		testnet.Eventually(t, 10*time.Second, func() error {
+		testnet.Eventually(t, patienceOfTests, func() error {
 			if n := open(); n > before {
 				return fmt.Errorf("%d descriptors are open, %d were before", n, before)
 			}
@@ -78,12 +78,12 @@ func plain(*config.Listener) {}
 func (s *succession) connect() (client, server *net.TCPConn) {
 	s.t.Helper()
 	client = s.old.connect(s.old.chains).(*net.TCPConn)
-	must(s.t, s.server.SetDeadline(time.Now().Add(10*time.Second)))
+	must(s.t, s.server.SetDeadline(time.Now().Add(patienceOfTests)))
 	server, err := s.server.AcceptTCP()
 	must(s.t, err)
 	s.t.Cleanup(func() { server.Close() })
-	must(s.t, server.SetDeadline(time.Now().Add(20*time.Second)))
-	must(s.t, client.SetDeadline(time.Now().Add(20*time.Second)))
+	must(s.t, server.SetDeadline(time.Now().Add(hung)))
+	must(s.t, client.SetDeadline(time.Now().Add(hung)))
 	s.old.eventually("the connection is relayed", func() bool { return s.old.relaying() == s.old.live() })
 	return client, server
 }

@@ -163,7 +163,7 @@ func TestHandOverBehindASlowReader(t *testing.T) {
 		random, wrote, block := rand.NewChaCha8([32]byte{7}), new(bytes.Buffer), make([]byte, 128<<10)
 		for full := false; !full; {
 			random.Read(block)
-			must(t, actor.SetWriteDeadline(time.Now().Add(100*time.Millisecond)))
+			must(t, actor.SetWriteDeadline(time.Now().Add(time.Second)))
 			n, err := actor.Write(block)
 			wrote.Write(block[:n])
 			full = err != nil

@@ -232,7 +232,7 @@ func TestExportLeavesAlone(t *testing.T) {
 		ends(t, func(t *testing.T, s *succession, actor, other *net.TCPConn, _ string) {
 			block, full := make([]byte, 128<<10), false
 			for !full {
-				must(t, actor.SetWriteDeadline(time.Now().Add(100*time.Millisecond)))
+				must(t, actor.SetWriteDeadline(time.Now().Add(time.Second)))
 				_, err := actor.Write(block)
 				full = err != nil
 			}

@@ -25,6 +25,10 @@ import (
 	"github.com/sluiceproxy/sluice/listener/policy"
 )
 
+// Only failing tests wait so long: for what must come, and for a stream that may
+// take its time.
+const patienceOfTests, hung = time.Minute, 5 * time.Minute
+
 // workbench is one worker on one loop, with an echo server behind its chain.
 type workbench struct {
 	t      *testing.T
@@ -125,7 +129,7 @@ func (w *workbench) connectFrom(source string, chains *Chains) net.Conn {
 	client, err := dialer.Dial("tcp", w.addr.String())
 	must(w.t, err)
 	w.t.Cleanup(func() { client.Close() })
-	must(w.t, client.SetDeadline(time.Now().Add(10*time.Second)))
+	must(w.t, client.SetDeadline(time.Now().Add(patienceOfTests)))
 	var fd int
 	var peer netip.AddrPort
 	w.eventually("the connection is in the queue", func() bool {
@@ -144,7 +148,7 @@ func (w *workbench) connectFrom(source string, chains *Chains) net.Conn {
 
 func (w *workbench) eventually(what string, holds func() bool) {
 	w.t.Helper()
-	testnet.Eventually(w.t, 10*time.Second, func() error {
+	testnet.Eventually(w.t, patienceOfTests, func() error {
 		if !holds() {
 			return errors.New(what)
 		}
