@@ -18,7 +18,7 @@ import (
 )
 
 // patience bounds every wait; no test is faster or slower for it.
-const patience = 10 * time.Second
+const patience = time.Minute
 
 // finish waits until a dial is done and returns how it went.
 func finish(t testing.TB, fd int) sock.Errno {

@@ -123,7 +123,7 @@ func (d *door) connect(addr netip.AddrPort) net.Conn {
 // wait waits until n connections were served and returns them.
 func (d *door) wait(n int) (served []service) {
 	d.t.Helper()
-	testnet.Eventually(d.t, 10*time.Second, func() error {
+	testnet.Eventually(d.t, time.Minute, func() error {
 		d.mu.Lock()
 		defer d.mu.Unlock()
 		served = append(served[:0], d.served...)

@@ -68,7 +68,7 @@ func mustTake(t *testing.T, pids ...int) Sample {
 
 func eventually(t *testing.T, what string, condition func() bool) {
 	t.Helper()
-	for end := time.Now().Add(20 * time.Second); !condition(); runtime.Gosched() {
+	for end := time.Now().Add(time.Minute); !condition(); runtime.Gosched() {
 		if time.Now().After(end) {
 			t.Fatalf("waited in vain for: %s", what)
 		}

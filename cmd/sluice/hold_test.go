@@ -15,7 +15,7 @@ func TestHold(t *testing.T) {
 	done := make(chan error, 1)
 	go func() { done <- hold(context.Background(), socket, handover.HolderOptions{}) }()
 	var store *handover.HolderStore
-	for deadline := time.Now().Add(10 * time.Second); store == nil; {
+	for deadline := time.Now().Add(time.Minute); store == nil; {
 		var err error
 		if store, err = handover.DialHolder(context.Background(), socket); err != nil && time.Now().After(deadline) {
 			t.Fatal(err)

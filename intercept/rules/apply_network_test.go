@@ -56,7 +56,7 @@ func hostWith(t *testing.T, variant string) Host {
 // one that was just added is tentative for a moment, and has no route yet.
 func settle(t *testing.T, pod *testnet.Host) {
 	t.Helper()
-	testnet.Eventually(t, 20*time.Second, func() error {
+	testnet.Eventually(t, time.Minute, func() error {
 		if list := pod.Run("ip", "addr", "show", "dev", "lo"); strings.Contains(list, "tentative") {
 			return errors.New("an address of lo is still tentative: " + list)
 		}

@@ -111,7 +111,7 @@ func TestUndoAfterCancel(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
 	go func() { done <- h.Apply(ctx, sets) }()
-	testnet.Eventually(t, 10*time.Second, func() error {
+	testnet.Eventually(t, time.Minute, func() error {
 		_, err := os.Stat(started)
 		return err
 	})

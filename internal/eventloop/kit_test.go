@@ -91,7 +91,7 @@ func watch(t testing.TB, l *Loop, fd int, h Handler, tag uint32) Watch {
 
 func eventually(t testing.TB, what string, condition func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(20 * time.Second); !condition(); runtime.Gosched() {
+	for deadline := time.Now().Add(time.Minute); !condition(); runtime.Gosched() {
 		if time.Now().After(deadline) {
 			t.Fatalf("waited in vain for: %s", what)
 		}
@@ -104,7 +104,7 @@ func receive[T any](t testing.TB, what string, from <-chan T) T {
 	select {
 	case value := <-from:
 		return value
-	case <-time.After(20 * time.Second):
+	case <-time.After(time.Minute):
 		t.Fatalf("waited in vain for: %s", what)
 		panic("unreachable")
 	}

@@ -40,7 +40,7 @@ func socketPath(t *testing.T) string { return filepath.Join(t.TempDir(), "notify
 // next is the next notification, and the descriptors in it, which the caller closes.
 func (m *manager) next() (string, []int) {
 	m.t.Helper()
-	m.conn.SetReadDeadline(time.Now().Add(10 * time.Second))
+	m.conn.SetReadDeadline(time.Now().Add(time.Minute))
 	text, control := make([]byte, 4096), make([]byte, sock.RightsSpace(sock.MaxRights))
 	n, c, _, _, err := m.conn.ReadMsgUnix(text, control)
 	if err != nil {

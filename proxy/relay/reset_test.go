@@ -81,7 +81,7 @@ func TestReset(t *testing.T) {
 // on the relay can read it, reset or not. The relay takes no turns meanwhile.
 func waitUnsent(r *rig, side Side) {
 	r.t.Helper()
-	for deadline := time.Now().Add(10 * time.Second); sock.Unsent(r.ends[side].fd) > 0; {
+	for deadline := time.Now().Add(time.Minute); sock.Unsent(r.ends[side].fd) > 0; {
 		if time.Now().After(deadline) {
 			r.t.Fatalf("side %d: %d bytes are not acknowledged", side, sock.Unsent(r.ends[side].fd))
 		}

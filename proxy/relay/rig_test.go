@@ -162,7 +162,7 @@ func setBuffers(t testing.TB, fd, size int) {
 
 func waitFor(t testing.TB, fd int, events int16) {
 	t.Helper()
-	for deadline := time.Now().Add(10 * time.Second); ; {
+	for deadline := time.Now().Add(time.Minute); ; {
 		if n, _ := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: events}}, 1000); n == 1 {
 			return
 		}
@@ -211,7 +211,7 @@ func (r *rig) timer() bool {
 // until takes turns until condition holds.
 func (r *rig) until(what string, condition func() bool) {
 	r.t.Helper()
-	deadline := time.Now().Add(20 * time.Second)
+	deadline := time.Now().Add(time.Minute)
 	for i := 1; !condition(); i++ {
 		if time.Now().After(deadline) {
 			r.t.Fatalf("waited in vain for: %s; %s", what, r)
