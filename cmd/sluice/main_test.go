@@ -95,7 +95,7 @@ func TestWait(t *testing.T) {
 		t.Errorf("exit %d after %d questions: %s", code, asked.Load(), errs)
 	}
 	asked.Store(-1 << 30)
-	code, _, errs := line(t, "wait", "--url", server.URL, "--timeout", "120ms")
+	code, _, errs := line(t, "wait", "--url", server.URL, "--timeout", "2s")
 	if code != 1 || !strings.Contains(errs, "PRE_INITIALIZING") {
 		t.Errorf("exit %d: %s", code, errs)
 	}
