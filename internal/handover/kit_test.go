@@ -19,6 +19,10 @@ import (
 // patience is longer than anything here may take.
 const patience = time.Minute
 
+// hung is when peers give a connection up: a round of TestKill keeps 16 of them
+// busy, and a relay whose peer has stopped reading would wait for ever.
+const hung = 5 * time.Minute
+
 // TestMain lets the test binary be the other process of a test.
 func TestMain(m *testing.M) {
 	roles := map[string]func() error{"relay": childRelay, "taker": childTaker, "holder": childHolder}
@@ -133,7 +137,7 @@ func must(t testing.TB) func(net.Conn, error) net.Conn {
 		if err != nil {
 			t.Fatal(err)
 		}
-		c.SetDeadline(time.Now().Add(patience))
+		c.SetDeadline(time.Now().Add(hung))
 		return c
 	}
 }
