@@ -24,7 +24,7 @@ func TestMain(m *testing.M) {
 }
 
 // patience bounds every wait; no test is faster or slower for it.
-const patience = 20 * time.Second
+const patience = time.Minute
 
 // change is a call of GroupOptions.Changed.
 type change struct {

@@ -21,7 +21,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 const short = 100 * time.Millisecond
 
 // deadline is when a test that hangs is given up.
-const deadline = 30 * time.Second
+const deadline = 5 * time.Minute
 
 func serve(t testing.TB) *backend.Server {
 	t.Helper()

@@ -17,7 +17,7 @@ import (
 )
 
 // patience bounds an exchange in a test.
-const patience = 30 * time.Second
+const patience = 5 * time.Minute
 
 // newStage makes a stage that the end of the test closes.
 func newStage(t *testing.T, mode bench.Mode) *Stage {
