@@ -18,7 +18,8 @@ func Main(m interface{ Run() int }, options ...goleak.Option) {
 	}
 	code := m.Run()
 	if code == 0 {
-		if err := goleak.Find(options...); err != nil {
+		// goleak waits for a second, and those that are ending may need longer.
+		if err := poll(patience, func() error { return goleak.Find(options...) }); err != nil {
 			fmt.Fprintf(os.Stderr, "testnet: goroutines are left after all tests: %v\n", err)
 			code = 1
 		}
