@@ -129,12 +129,13 @@ func TestSlowReaders(t *testing.T) {
 	converse(s, w.client, podIP+":7000")
 	before, heap := s.process.RSS(), flatHeap(s)
 	const readers = 30
+	much := make([]byte, 64<<20)
 	for range readers {
 		client, _ := v.open(w)
 		if err := client.SetWriteDeadline(time.Now().Add(100 * time.Millisecond)); err != nil {
 			t.Fatal(err)
 		}
-		n, err := client.Write(make([]byte, 64<<20))
+		n, err := client.Write(much)
 		if !errors.Is(err, os.ErrDeadlineExceeded) {
 			t.Fatalf("after %d bytes: %v, want to be held back", n, err)
 		}
