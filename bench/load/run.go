@@ -12,8 +12,9 @@ import (
 	"github.com/sluiceproxy/sluice/internal/eventloop"
 )
 
-// patience is how long nothing may move where something is awaited.
-const patience = 5 * time.Second
+// patience is how long nothing may move where something is awaited: longer than a
+// busy machine leaves a proxy alone.
+const patience = 20 * time.Second
 
 // Options are what a run is told besides its load.
 type Options struct {
