@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/sluiceproxy/sluice/internal/testnet"
 )
@@ -21,14 +22,21 @@ type load struct {
 	resets   atomic.Int64
 	paused   sync.RWMutex
 	stop     chan struct{}
+	halt     func() // closes stop, once
 	clients  sync.WaitGroup
 	mu       sync.Mutex
 	failures []error // some of them
 }
 
-// startLoad begins it: so many clients to each address.
+// startLoad begins it: so many clients to each address. It ends with the test at
+// the latest, before the network does.
 func startLoad(from *testnet.Host, clients int, addresses ...string) *load {
 	l := &load{stop: make(chan struct{})}
+	l.halt = sync.OnceFunc(func() { close(l.stop) })
+	from.Cleanup(func() {
+		l.halt()
+		l.clients.Wait()
+	})
 	for _, address := range addresses {
 		for range clients {
 			l.clients.Go(func() {
@@ -56,6 +64,7 @@ func (l *load) one(from *testnet.Host, address string) {
 	excused := l.excused.Load()
 	conn, err := from.Dial("tcp", address)
 	if err == nil {
+		_ = conn.SetDeadline(time.Now().Add(hung)) // or talk fails
 		_, _, err = talk(conn)
 		conn.Close()
 	}
@@ -103,7 +112,7 @@ func (l *load) without(do func()) {
 // end stops it, and fails the test for each connection that was not served.
 func (l *load) end(t testing.TB) {
 	t.Helper()
-	close(l.stop)
+	l.halt()
 	l.clients.Wait()
 	for _, err := range l.some() {
 		t.Error(err)

@@ -2,6 +2,7 @@ package test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -26,17 +27,31 @@ type scrape []sample
 // metrics scrapes the metrics port.
 func (s *sidecar) metrics() scrape {
 	s.w.Helper()
-	m, err := s.scrape()
+	var m scrape
+	var err error
+	s.w.eventually(func() error {
+		if m, err = s.scrape(); errors.Is(err, errSlowScrape) {
+			return err
+		}
+		return nil
+	})
 	if err != nil {
 		s.w.Fatal(err)
 	}
 	return m
 }
 
+// errSlowScrape is the 503 of a scrape that took ten seconds, see
+// docs/observability.md.
+var errSlowScrape = errors.New("scrape: status 503")
+
 // scrape is metrics where it may fail.
 func (s *sidecar) scrape() (scrape, error) {
 	s.w.Helper()
 	status, body, err := s.get(s.host, "http://127.0.0.1:15090/stats/prometheus")
+	if status == http.StatusServiceUnavailable {
+		return nil, errSlowScrape
+	}
 	if err != nil || status != http.StatusOK {
 		return nil, fmt.Errorf("scrape: status %d, %v", status, err)
 	}

@@ -42,6 +42,9 @@ func (s *space) started() []*Process {
 	return slices.Clone(s.processes)
 }
 
+// Cleanup has fn called at the end of the test, before the host is gone.
+func (h *Host) Cleanup(fn func()) { h.tb.Cleanup(fn) }
+
 // String returns the host's name.
 func (h *Host) String() string { return h.space.name }
 
