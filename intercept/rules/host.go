@@ -90,7 +90,7 @@ func (h Host) run(ctx context.Context, c command) (string, error) {
 	cmd := exec.CommandContext(ctx, file, c.args...)
 	cmd.Env = append(os.Environ(), "LC_ALL=C")
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = strings.NewReader(c.stdin), &stdout, &stderr
-	cmd.WaitDelay = time.Second
+	cmd.WaitDelay = commandTimeout // its output may come later than its end
 	if err := cmd.Run(); err != nil {
 		if ctx.Err() != nil {
 			err = fmt.Errorf("%w (%w)", err, ctx.Err())

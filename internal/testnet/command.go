@@ -62,7 +62,7 @@ func (h *Host) Run(name string, args ...string) string {
 	defer cancel()
 	plain := h.Command(name, args...)
 	cmd := exec.CommandContext(ctx, plain.Path, plain.Args[1:]...)
-	cmd.WaitDelay = time.Second
+	cmd.WaitDelay = patience
 	var stdout, stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
 	if err := cmd.Run(); err != nil {
