@@ -5,19 +5,18 @@ import "math"
 // SampleClusterCounter asks read at each scrape for a counter of a cluster that
 // something else than a loop counts: envoy_cluster_NAME. Otherwise as Sample.
 func (r *Registry) SampleClusterCounter(cluster, name, help string, read func() float64) {
-	r.sampleCluster(cluster, family{name: name, help: help, kind: counterKind}, read)
+	r.sampleCluster(cluster, family{stat: name, help: help, kind: counterKind}, read)
 }
 
 // SampleClusterGauge is SampleClusterCounter for a gauge.
 func (r *Registry) SampleClusterGauge(cluster, name, help string, read func() float64) {
-	r.sampleCluster(cluster, family{name: name, help: help, kind: gaugeKind}, read)
+	r.sampleCluster(cluster, family{stat: name, help: help, kind: gaugeKind}, read)
 }
 
 func (r *Registry) sampleCluster(cluster string, f family, read func() float64) {
-	scope := r.envoyScope("cluster", clusterLabel[0], cluster)
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.add(scope, f, read)
+	r.add(r.envoyScope("cluster", clusterLabel[0], cluster), f, read)
 }
 
 // ForgetClusters ends what is sampled of clusters, because they are gone or
@@ -33,11 +32,11 @@ func (r *Registry) ForgetClusters(names map[string]bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for i, s := range r.series {
-		if s.read == nil || len(s.labels) != 1 {
+		if s.read == nil || len(s.scope.labels) != 1 {
 			continue
 		}
-		label := s.labels[0].GetName()
-		if (label == clusterLabel[0] || label == "cluster") && shown[s.labels[0].GetValue()] {
+		label := s.scope.labels[0]
+		if (label == clusterLabel[0] || label == "cluster") && shown[s.scope.values[0]] {
 			ended := *s
 			ended.read = gone
 			r.series[i] = &ended

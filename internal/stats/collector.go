@@ -71,7 +71,7 @@ func (s selection) shows(r *reading) bool {
 	if (s.used || r.family.rare) && !r.used() {
 		return false
 	}
-	return s.filter == nil || s.filter.MatchString(r.text)
+	return s.filter == nil || s.filter.MatchString(r.name())
 }
 
 // reading is one series with its value at one moment.
@@ -79,6 +79,7 @@ type reading struct {
 	*series
 	cells  []uint64 // its cells of the sum; nil if sampled
 	sample float64
+	text   string // its name in /stats, once they are sorted
 }
 
 // used says whether anything was counted. Envoy remembers that a gauge was
@@ -113,7 +114,7 @@ func (r *reading) Desc() *prometheus.Desc { return r.family.desc }
 
 // Write implements prometheus.Metric.
 func (r *reading) Write(out *dto.Metric) error {
-	out.Label = r.labels
+	out.Label = r.labels()
 	switch r.family.kind {
 	case histogramKind:
 		out.Histogram = newDistribution(r.cells).proto()

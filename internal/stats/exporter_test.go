@@ -169,7 +169,7 @@ func TestSampleReplacesAndForgets(t *testing.T) {
 	f.registry.Forget(ClusterMembershipTotal, "a")
 	f.registry.Forget(ClusterMembershipTotal, "never there")
 	for _, r := range NewCollector(f.registry, f.gather).read() {
-		if r.text == name {
+		if r.name() == name {
 			t.Error("still shown after Forget")
 		}
 	}
@@ -186,8 +186,8 @@ func TestSampleProcess(t *testing.T) {
 		t.Errorf("uptime %s, want whole seconds, 90 or a little more", got)
 	}
 	for _, r := range NewCollector(f.registry, f.gather).read() {
-		if strings.HasPrefix(r.text, "server.memory") && (r.sample < 1e4 || math.IsInf(r.sample, 0)) {
-			t.Errorf("%s = %v bytes", r.text, r.sample)
+		if strings.HasPrefix(r.name(), "server.memory") && (r.sample < 1e4 || math.IsInf(r.sample, 0)) {
+			t.Errorf("%s = %v bytes", r.name(), r.sample)
 		}
 	}
 }

@@ -1,7 +1,7 @@
 package stats
 
 import (
-	"sort"
+	"slices"
 	"strings"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -20,42 +20,81 @@ const (
 
 // family is all series of one name.
 type family struct {
-	name   string // as Prometheus shows it
-	help   string
-	kind   kind
-	labels []string
-	rare   bool // a series is shown only once it is not zero
-	desc   *prometheus.Desc
+	stat string // the name, without its scope's prefix
+	name string // as Prometheus shows it
+	help string
+	kind kind
+	rare bool // a series is shown only once it is not zero
+	desc *prometheus.Desc
 }
 
-func newFamily(f family) *family {
-	f.desc = prometheus.NewDesc(f.name, f.help, f.labels, nil)
+// familyKey tells families apart: rare ones are kept apart from those whose
+// series always show, under the same name.
+type familyKey struct {
+	prefix, stat string
+	rare         bool
+}
+
+func newFamily(prefix string, labels []string, f family) *family {
+	f.name = prefix + f.stat
+	f.desc = prometheus.NewDesc(f.name, f.help, labels, nil)
 	return &f
 }
 
 // series is one family and its label values: a place, or a function to ask.
-// It is never changed after it was made.
+// It is never changed after it was made. What names it is put together when
+// somebody asks: most of a large mesh's series are never looked at.
 type series struct {
 	family *family
-	labels []*dto.LabelPair // sorted by name
-	text   string           // its name in /stats
+	scope  *scope
+	flags  string // value of the label response_flags, in place of the scope's; "": that
 	cell   int
 	read   func() float64 // nil: the value is in the shards
 }
 
-// labelPairs sorts by label name, as client_golang expects of a Metric.
-func labelPairs(names, values []string) []*dto.LabelPair {
-	pairs := make([]*dto.LabelPair, len(names))
-	for i := range names {
-		pairs[i] = &dto.LabelPair{Name: &names[i], Value: &values[i]}
-	}
-	sort.Slice(pairs, func(i, j int) bool { return pairs[i].GetName() < pairs[j].GetName() })
-	return pairs
+// seriesKey tells series apart that differ in no more than their scope.
+type seriesKey struct {
+	family *family
+	scope  *scope
 }
 
-// statName replaces colons, as Envoy does in the names of statistics
-// (Stats::Utility::sanitizeStatsName): 0.0.0.0:15006 becomes 0.0.0.0_15006.
-func statName(name string) string { return strings.ReplaceAll(name, ":", "_") }
+const flagsLabel = "response_flags"
+
+// labels are the series' labels for Prometheus, sorted by name.
+func (s *series) labels() []*dto.LabelPair {
+	if s.flags == "" {
+		return s.scope.labelPairs()
+	}
+	return labelPairs(s.scope.labels, s.values())
+}
+
+func (s *series) values() []string {
+	if s.flags == "" {
+		return s.scope.values
+	}
+	values := slices.Clone(s.scope.values)
+	values[slices.Index(s.scope.labels, flagsLabel)] = s.flags
+	return values
+}
+
+// name is the series' name in /stats.
+func (s *series) name() string {
+	if s.scope.text == "" {
+		return prometheusName(s.family.name, s.scope.labels, s.values())
+	}
+	return s.scope.text + dotted(s.family.stat)
+}
+
+// dotted puts the dots back that Prometheus does not allow in names, where Envoy
+// has some.
+func dotted(stat string) string {
+	for _, group := range []string{"circuit_breakers_default_", "health_check_", "outlier_detection_"} {
+		if rest, ok := strings.CutPrefix(stat, group); ok {
+			return strings.Replace(strings.TrimSuffix(group, "_"), "breakers_", "breakers.", 1) + "." + rest
+		}
+	}
+	return stat
+}
 
 // prometheusName is how /stats shows series that have no name in Envoy's own
 // notation: name{label="value"}.

@@ -1,5 +1,7 @@
 package stats
 
+import "strconv"
+
 // Listener is what one listener counts. Registry.Listener builds it.
 type Listener struct {
 	CxTotal          Counter
@@ -77,9 +79,9 @@ type Relay struct {
 
 // Listener gives the places of the listener with this address, ip:port.
 func (r *Registry) Listener(address string) Listener {
-	envoy, ours := r.envoyScope("listener", "envoy_listener_address", address), r.sluiceScope("listener", statName(address))
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	envoy, ours := r.envoyScope("listener", "envoy_listener_address", address), r.sluiceScope("listener", statName(address))
 	return Listener{
 		CxTotal:          envoy.counter("downstream_cx_total", "Connections accepted."),
 		CxActive:         envoy.gauge("downstream_cx_active", "Connections open now."),
@@ -99,9 +101,9 @@ func (r *Registry) Listener(address string) Listener {
 // TCP gives the places of a tcp_proxy prefix: the name of the cluster, or of
 // the filter chain where there are several clusters.
 func (r *Registry) TCP(prefix string) TCP {
-	envoy, ours := r.envoyScope("tcp", "envoy_tcp_prefix", prefix), r.sluiceScope("tcp_prefix", statName(prefix))
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	envoy, ours := r.envoyScope("tcp", "envoy_tcp_prefix", prefix), r.sluiceScope("tcp_prefix", statName(prefix))
 	return TCP{
 		CxTotal:     envoy.counter("downstream_cx_total", "Connections handled by the TCP proxy."),
 		CxActive:    ours.gauge("tcp_downstream_cx_active", "Connections handled by the TCP proxy now."),
@@ -115,9 +117,9 @@ func (r *Registry) TCP(prefix string) TCP {
 
 // Cluster gives the places of the cluster with this name.
 func (r *Registry) Cluster(name string) Cluster {
-	envoy, ours := r.envoyScope("cluster", "envoy_cluster_name", name), r.sluiceScope("cluster", statName(name))
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	envoy, ours := r.envoyScope("cluster", "envoy_cluster_name", name), r.sluiceScope("cluster", statName(name))
 	return Cluster{
 		CxTotal:          envoy.counter("upstream_cx_total", "Connections to endpoints, attempts included."),
 		CxActive:         envoy.gauge("upstream_cx_active", "Connections to endpoints open now."),
@@ -141,9 +143,9 @@ func (r *Registry) Cluster(name string) Cluster {
 
 // Loop gives the places of the event loop with this number.
 func (r *Registry) Loop(id int) Loop {
-	ours := r.sluiceScope("loop", decimal(id))
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	ours := r.sluiceScope("loop", strconv.Itoa(id))
 	return Loop{
 		Connections: ours.gauge("loop_connections", "Connections served by the event loop now."),
 		BusyNanos:   ours.nanos("loop_busy_seconds_total", "Time that the event loop spent working."),
@@ -154,7 +156,7 @@ func (r *Registry) Loop(id int) Loop {
 
 // Inspection gives the places that all inspections share.
 func (r *Registry) Inspection() Inspection {
-	result := func(name string) scope { return r.sluiceScope("result", name) }
+	result := func(name string) *scope { return r.sluiceScope("result", name) }
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	const name, help = "inspection_total", "Connections by what became of their inspection; a needed one may also time out or fail."
@@ -168,8 +170,8 @@ func (r *Registry) Inspection() Inspection {
 
 // Relay gives the places that all relays share.
 func (r *Registry) Relay() Relay {
-	engine := func(name string) scope { return r.sluiceScope("engine", name) }
-	side := func(name string) scope { return r.sluiceScope("direction", name) }
+	engine := func(name string) *scope { return r.sluiceScope("engine", name) }
+	side := func(name string) *scope { return r.sluiceScope("direction", name) }
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	const bytesHelp, resetsHelp = "Bytes moved by relays, both directions.", "Resets received, by the side they came from."

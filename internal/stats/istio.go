@@ -72,7 +72,7 @@ func (r *Registry) Istio(labels IstioLabels) Istio {
 	if known, ok := r.istio[labels]; ok {
 		return known
 	}
-	ordinary := r.istioScope(labels, closedFlags[0])
+	ordinary := &scope{naming: istioNaming(labels), registry: r}
 	istio := Istio{
 		Opened:   ordinary.counter("connections_opened_total", "Connections opened."),
 		Sent:     ordinary.counter("sent_bytes_total", "Bytes sent in responses, to the source."),
@@ -80,16 +80,20 @@ func (r *Registry) Istio(labels IstioLabels) Istio {
 	}
 	const closed, help = "connections_closed_total", "Connections closed."
 	istio.closed[0] = ordinary.counter(closed, help)
+	rare := r.family(ordinary, family{stat: closed, help: help, kind: counterKind, rare: true})
 	for i, flags := range closedFlags[1:] {
-		istio.closed[i+1] = r.istioScope(labels, flags).rareCounter(closed, help)
+		made := &series{family: rare, scope: ordinary, flags: flags}
+		r.append(made)
+		istio.closed[i+1] = Counter(made.cell)
 	}
 	r.istio[labels] = istio
 	return istio
 }
 
-// istioScope spells out the labels of Istio's standard TCP metrics
-// (https://istio.io/latest/docs/reference/config/metrics/).
-func (r *Registry) istioScope(l IstioLabels, flags string) scope {
+// istioNaming spells out the labels of Istio's standard TCP metrics
+// (https://istio.io/latest/docs/reference/config/metrics/). The flags are those
+// of an ordinary end.
+func istioNaming(l IstioLabels) naming {
 	var none Workload
 	source, destination, policy := l.Local, none, "unknown"
 	if l.Reporter == ReporterDestination {
@@ -98,35 +102,35 @@ func (r *Registry) istioScope(l IstioLabels, flags string) scope {
 		source, destination, policy = none, l.Local, "none"
 	}
 	service := serviceOf(l.Cluster, destination)
-	s := scope{registry: r, prefix: "istio_tcp_"}
-	s.label("reporter", string(l.Reporter))
-	s.workload("source", source)
-	s.workload("destination", destination)
-	s.label("destination_service", service.host)
-	s.label("destination_service_name", service.name)
-	s.label("destination_service_namespace", service.namespace)
-	s.label("request_protocol", "tcp")
-	s.label("response_flags", flags)
-	s.label("connection_security_policy", policy)
-	return s
+	n := naming{prefix: "istio_tcp_"}
+	n.label("reporter", string(l.Reporter))
+	n.workload("source", source)
+	n.workload("destination", destination)
+	n.label("destination_service", service.host)
+	n.label("destination_service_name", service.name)
+	n.label("destination_service_namespace", service.namespace)
+	n.label("request_protocol", "tcp")
+	n.label(flagsLabel, closedFlags[0])
+	n.label("connection_security_policy", policy)
+	return n
 }
 
-func (s *scope) workload(side string, w Workload) {
-	s.label(side+"_workload", w.Name)
-	s.label(side+"_workload_namespace", w.Namespace)
-	s.label(side+"_principal", w.Principal)
-	s.label(side+"_app", w.App)
-	s.label(side+"_version", w.Version)
-	s.label(side+"_cluster", w.Cluster)
-	s.label(side+"_canonical_service", w.CanonicalService)
-	s.label(side+"_canonical_revision", w.CanonicalRevision)
+func (n *naming) workload(side string, w Workload) {
+	n.label(side+"_workload", w.Name)
+	n.label(side+"_workload_namespace", w.Namespace)
+	n.label(side+"_principal", w.Principal)
+	n.label(side+"_app", w.App)
+	n.label(side+"_version", w.Version)
+	n.label(side+"_cluster", w.Cluster)
+	n.label(side+"_canonical_service", w.CanonicalService)
+	n.label(side+"_canonical_revision", w.CanonicalRevision)
 }
 
-func (s *scope) label(name, value string) {
+func (n *naming) label(name, value string) {
 	if value == "" {
 		value = "unknown"
 	}
-	s.labels, s.values = append(s.labels, name), append(s.values, clean(value))
+	n.labels, n.values = append(n.labels, name), append(n.values, clean(value))
 }
 
 // service is a destination as Istio's labels name it.

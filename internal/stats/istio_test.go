@@ -33,10 +33,10 @@ func TestIstioLabels(t *testing.T) {
 	inbound, outbound := map[string]string{}, map[string]string{}
 	for _, s := range registry.series {
 		labels := outbound
-		if strings.Contains(s.text, `reporter="destination"`) {
+		if strings.Contains(s.name(), `reporter="destination"`) {
 			labels = inbound
 		}
-		for _, pair := range s.labels {
+		for _, pair := range s.labels() {
 			if s.family.name == "istio_tcp_connections_opened_total" {
 				labels[pair.GetName()] = pair.GetValue()
 			}
@@ -85,7 +85,7 @@ func TestCloseByFlags(t *testing.T) {
 		var shown []string
 		for _, r := range NewCollector(f.registry, f.gather).read() {
 			if r.family.name == "istio_tcp_connections_closed_total" && r.value() == 1 {
-				shown = append(shown, r.text)
+				shown = append(shown, r.name())
 			}
 		}
 		if len(shown) != 1 || !strings.Contains(shown[0], `response_flags="`+c.countedUnder+`"`) {

@@ -20,10 +20,10 @@ type ConnectionLimit struct {
 // PREFIX.rbac.allowed, from which its Prometheus names are made by taking the
 // prefix out.
 func (r *Registry) RBAC(prefix string) RBAC {
-	envoy := r.envoyScope("rbac", "envoy_rbac_prefix", prefix)
-	envoy.text = clean(statName(prefix)) + ".rbac."
+	prefix = clean(statName(prefix))
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	envoy := r.scope(naming{prefix: "envoy_rbac_", labels: []string{"envoy_rbac_prefix"}, values: []string{prefix}, text: prefix + ".rbac."})
 	return RBAC{
 		Allowed:       envoy.counter("allowed", "Connections that rbac let through."),
 		Denied:        envoy.counter("denied", "Connections that rbac refused."),
@@ -34,9 +34,9 @@ func (r *Registry) RBAC(prefix string) RBAC {
 
 // ConnectionLimit gives the places of the connection_limit with this prefix.
 func (r *Registry) ConnectionLimit(prefix string) ConnectionLimit {
-	envoy := r.envoyScope("connection_limit", "envoy_connection_limit_prefix", prefix)
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	envoy := r.envoyScope("connection_limit", "envoy_connection_limit_prefix", prefix)
 	return ConnectionLimit{
 		Active:  envoy.gauge("active_connections", "Connections that count towards connection_limit now."),
 		Limited: envoy.counter("limited_connections", "Connections refused by connection_limit."),
@@ -46,8 +46,8 @@ func (r *Registry) ConnectionLimit(prefix string) ConnectionLimit {
 // RateLimited gives the place of the local_rate_limit with this prefix: the
 // connections that it refused.
 func (r *Registry) RateLimited(prefix string) Counter {
-	envoy := r.envoyScope("local_rate_limit", "envoy_local_network_ratelimit_prefix", prefix)
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	envoy := r.envoyScope("local_rate_limit", "envoy_local_network_ratelimit_prefix", prefix)
 	return envoy.counter("rate_limited", "Connections refused by local_rate_limit.")
 }

@@ -46,6 +46,9 @@ func writeText(out io.Writer, readings []reading, mode bucketsMode) error {
 
 // split sorts by name and parts what is a histogram from what is not.
 func split(readings []reading) (numbers, histograms []reading) {
+	for i := range readings {
+		readings[i].text = readings[i].name()
+	}
 	slices.SortFunc(readings, func(a, b reading) int { return strings.Compare(a.text, b.text) })
 	for _, r := range readings {
 		if r.family.kind == histogramKind {

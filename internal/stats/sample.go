@@ -111,36 +111,36 @@ var clusterLabel = []string{"envoy_cluster_name"}
 // for the same value and labels replaces the first. It panics when the number
 // of label values is not what the value has.
 func (r *Registry) Sample(what Sampled, read func() float64, labelValues ...string) {
-	scope, family := r.sampledScope(what, labelValues)
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	scope, family := r.sampledScope(what, labelValues)
 	r.add(scope, family, read)
 }
 
 // Forget ends what Sample began, for example when a cluster is removed.
 func (r *Registry) Forget(what Sampled, labelValues ...string) {
-	scope, family := r.sampledScope(what, labelValues)
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	scope, family := r.sampledScope(what, labelValues)
 	// The entry stays, so that the indexes of the others stay true.
-	if _, exists := r.index[seriesKey(scope.prefix+family.name, scope.values)]; exists {
+	if _, exists := r.index[seriesKey{r.family(scope, family), scope}]; exists {
 		r.add(scope, family, func() float64 { return math.NaN() })
 	}
 }
 
-func (r *Registry) sampledScope(what Sampled, values []string) (scope, family) {
+func (r *Registry) sampledScope(what Sampled, values []string) (*scope, family) {
 	spec := sampledSpecs[what]
 	if len(values) != len(spec.labels) {
 		panic("stats: " + spec.stat + " has labels " + prometheusName("", spec.labels, spec.labels))
 	}
-	f := family{name: spec.stat, help: spec.help, kind: spec.kind}
+	f := family{stat: spec.stat, help: spec.help, kind: spec.kind}
 	switch {
 	case spec.prefix == "":
-		return scope{registry: r, prefix: "sluice_", labels: spec.labels, values: cleanAll(values)}, f
+		return r.scope(naming{prefix: "sluice_", labels: spec.labels, values: cleanAll(values)}), f
 	case len(values) == 1:
 		return r.envoyScope(spec.prefix, spec.labels[0], values[0]), f
 	}
-	return scope{registry: r, prefix: "envoy_" + spec.prefix + "_", text: spec.prefix + "."}, f
+	return r.scope(naming{prefix: "envoy_" + spec.prefix + "_", text: spec.prefix + "."}), f
 }
 
 func cleanAll(values []string) []string {

@@ -1,6 +1,7 @@
 package stats
 
 import (
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -72,7 +73,7 @@ func (f *fixture) exporter(t testing.TB) *Exporter {
 func (f *fixture) value(t *testing.T, name string) string {
 	t.Helper()
 	for _, r := range NewCollector(f.registry, f.gather).read() {
-		if r.text != name {
+		if r.name() != name {
 			continue
 		}
 		if r.family.kind == histogramKind {
@@ -128,9 +129,9 @@ func TestPlacesAreDistinct(t *testing.T) {
 	for _, s := range f.registry.series {
 		for cell := s.cell; s.read == nil && cell < s.cell+width(s.family.kind); cell++ {
 			if other, exists := taken[cell]; exists {
-				t.Fatalf("%s and %s share cell %d", s.text, other, cell)
+				t.Fatalf("%s and %s share cell %d", s.name(), other, cell)
 			}
-			taken[cell] = s.text
+			taken[cell] = s.name()
 		}
 	}
 	if len(taken) != f.registry.Cells() {
@@ -255,8 +256,8 @@ func TestScrapeWhileCountingAndBuilding(t *testing.T) {
 	var builder sync.WaitGroup
 	builder.Go(func() {
 		for i := range 50 {
-			registry.Cluster(decimal(i))
-			registry.Sample(ClusterMembershipTotal, func() float64 { return 1 }, decimal(i%3))
+			registry.Cluster(strconv.Itoa(i))
+			registry.Sample(ClusterMembershipTotal, func() float64 { return 1 }, strconv.Itoa(i%3))
 		}
 	})
 	for range 50 {
