@@ -104,6 +104,7 @@ type felt struct {
 	Errors  map[string]int `json:"errors"`
 
 	cpu, changes float64 // share of a core; changes of the cluster a second
+	reload       float64 // seconds
 }
 
 type quantiles struct{ P50, P99, P999 float64 }
@@ -114,8 +115,14 @@ func feel(b *testing.B, bench, text string, flags ...string) felt {
 	p := sluice(b, text)
 	defer p.stop()
 	p.settle(b)
+	return p.load(b, bench, "4s", flags...)
+}
+
+// load is what a load through the sluice feels for so long.
+func (p *helper) load(b *testing.B, bench, duration string, flags ...string) felt {
+	b.Helper()
 	changes, began := p.metric(b, "envoy_cluster_membership_change"), time.Now()
-	args := append([]string{"load", p.addr.String(), "-c", "64", "--duration", "4s", "--json", "--watch", strconv.Itoa(p.cmd.Process.Pid)}, flags...)
+	args := append([]string{"load", p.addr.String(), "-c", "64", "--duration", duration, "--json", "--watch", strconv.Itoa(p.cmd.Process.Pid)}, flags...)
 	out, err := exec.Command(bench, args...).Output()
 	var f felt
 	if err == nil {
@@ -170,7 +177,9 @@ func clusterText(kind, endpoints, rest string) string {
 type helper struct {
 	cmd     *exec.Cmd
 	addr    netip.AddrPort // that it listens on
+	admin   string
 	metrics string
+	file    string // the configuration of a sluice
 }
 
 func (p *helper) stop() {
@@ -228,10 +237,9 @@ func sluice(b *testing.B, text string, env ...string) *helper {
 		l.Close()
 	}
 	file := filepath.Join(b.TempDir(), "sluice.yaml")
-	if err := os.WriteFile(file, fmt.Appendf(nil, text, addrs[0], addrs[1], addrs[2]), 0o600); err != nil {
-		b.Fatal(err)
-	}
-	p := &helper{cmd: exec.Command(os.Getenv(binaryVar), "run", "-c", file), addr: netip.MustParseAddrPort(addrs[0]), metrics: addrs[2]}
+	p := &helper{cmd: exec.Command(os.Getenv(binaryVar), "run", "-c", file),
+		addr: netip.MustParseAddrPort(addrs[0]), admin: addrs[1], metrics: addrs[2], file: file}
+	p.configure(b, text)
 	p.cmd.Env, p.cmd.Stderr = append(os.Environ(), env...), os.Stderr
 	if err := p.cmd.Start(); err != nil {
 		b.Fatal(err)
@@ -247,6 +255,14 @@ func sluice(b *testing.B, text string, env ...string) *helper {
 			b.Fatal(err)
 		}
 		let(b, 10*time.Millisecond)
+	}
+}
+
+// configure writes a clusterText for a sluice's own addresses.
+func (p *helper) configure(b *testing.B, text string) {
+	b.Helper()
+	if err := os.WriteFile(p.file, fmt.Appendf(nil, text, p.addr, p.admin, p.metrics), 0o600); err != nil {
+		b.Fatal(err)
 	}
 }
 

@@ -213,7 +213,8 @@ func (c *change) abandon() {
 // it is to count.
 func (d *Daemon) carryOut(c *change, old *snapshot) {
 	for _, loop := range d.loops {
-		loop.Do(func() { loop.Shard.Grow(d.registry.Cells()) })
+		room := loop.Shard.Room(d.registry.Cells())
+		loop.Do(func() { loop.Shard.Take(room) })
 	}
 	d.use(c.next)
 	if err := d.openAll(c.fresh); err != nil {

@@ -121,6 +121,21 @@ func BenchmarkAddTo(b *testing.B) {
 	})
 }
 
+// How long a reload that brings new places holds up each loop.
+func BenchmarkTake(b *testing.B) {
+	const cells = 400_000 // 5,000 clusters
+	full := &Shard{}
+	full.Grow(cells)
+	b.ReportAllocs()
+	for b.Loop() {
+		b.StopTimer()
+		next := &Shard{cells: full.cells}
+		room := next.Room(cells + 1)
+		b.StartTimer()
+		next.Take(room)
+	}
+}
+
 func TestCountingAllocatesNothing(t *testing.T) {
 	f := newFixture()
 	allocations := testing.AllocsPerRun(100, func() {

@@ -48,16 +48,32 @@ func (s *Shard) Observe(h Histogram, d time.Duration) {
 	s.cells[int(h)+histogramSum] += micros
 }
 
-// Grow makes room for all places that a registry has handed out (Registry.Cells).
-// A loop calls it before it takes up a configuration that was built later.
-func (s *Shard) Grow(cells int) {
+// Grow makes room for all places that a registry has handed out (Registry.Cells),
+// before a configuration is taken up that was built later. For a shard whose loop
+// runs there are Room and Take.
+func (s *Shard) Grow(cells int) { s.Take(s.Room(cells)) }
+
+// Room is memory for so many places; nil where the shard has them already. Any
+// thread, but not while the shard takes another room. For a large mesh it is
+// megabytes, which would hold a loop up: the kernel gives them page by page, and
+// the garbage collector has who allocates work for it.
+func (s *Shard) Room(cells int) []uint64 {
 	if cells <= len(s.cells) {
-		return
+		return nil
 	}
 	padded := make([]uint64, cells+2*cacheLine)
-	grown := padded[cacheLine : cacheLine+cells : cacheLine+cells]
-	copy(grown, s.cells)
-	s.cells = grown
+	clear(padded) // touches each page
+	return padded[cacheLine : cacheLine+cells : cacheLine+cells]
+}
+
+// Take moves the shard's values into a room that was made for it; nil changes
+// nothing. It is for the loop's thread.
+func (s *Shard) Take(room []uint64) {
+	if room == nil {
+		return
+	}
+	copy(room, s.cells)
+	s.cells = room
 }
 
 // AddTo adds the shard's values to sum. Places that sum has no room for were
