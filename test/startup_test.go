@@ -1,16 +1,14 @@
 package test
 
 import (
-	"encoding/json"
-	"strings"
 	"testing"
 	"time"
 )
 
 // TestStartToReady tells how long a start takes with the configuration that is
 // built in: from exec to the first 200 of the readiness port, and what the
-// daemon says itself. The times are for reading; only a machine that does
-// nothing else could be judged by them.
+// daemon says itself. The times are for reading (BenchmarkStart has more of
+// them); only a machine that does nothing else could be judged by them.
 func TestStartToReady(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -25,24 +23,12 @@ func TestStartToReady(t *testing.T) {
 			}
 		}
 		took := time.Since(began)
-		t.Logf("ready %v after exec; by its own account after %s", took.Round(time.Millisecond), readyAfter(w, s))
+		s.process.WaitLog(`"msg":"ready"`)
+		_, own := readyLine(t, s.process.Log())
+		t.Logf("ready %v after exec; by its own account after %v", took.Round(time.Millisecond), own)
 		s.process.Kill() // a drain would take drain.min_time
 		s.checkLog()
 	}
-}
-
-// readyAfter is the field of the line that says ready.
-func readyAfter(w *world, s *sidecar) string {
-	w.Helper()
-	s.process.WaitLog(`"msg":"ready"`)
-	for line := range strings.Lines(s.process.Log()) {
-		var ready struct{ Msg, After string }
-		if json.Unmarshal([]byte(line), &ready) == nil && ready.Msg == "ready" {
-			return ready.After
-		}
-	}
-	w.Fatalf("it does not say how long it took:\n%s", s.process.Log())
-	return ""
 }
 
 // TestLimitsAreSaid has a start tell what it got of descriptors: the hard limit,
