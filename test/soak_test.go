@@ -16,15 +16,15 @@ import (
 
 // TestSoak has everything happen at once for as long as SLUICE_SOAK says: requests,
 // resets, streams and messages whose bytes are checked, slow readers, reloads that
-// change everything or are rejected, endpoints that come and go, and kills of
-// sluice itself. Nothing may fail but what a kill or a gone endpoint explains, and
+// change everything or are rejected, upgrades in place, endpoints that come and go,
+// and kills of sluice itself. Nothing may fail but what a kill or a gone endpoint explains, and
 // what sluice holds stays bounded.
 func TestSoak(t *testing.T) {
 	w := newWorld(t)
 	w.applyRules(redirect)
 	serveGreeting(w, w.pod, podIP+":7000")
 	serveGreeting(w, w.remote, remoteIP+":7000")
-	s := startSidecar(w, soakText(0), asSidecar(redirect))
+	s := startSidecar(w, soakText(0), asUpgradable(redirect))
 	k := &soak{world: w, s: s, stop: make(chan struct{}), began: time.Now(), most: testSizes(t).soak}
 	k.in, k.out, k.balanced = startLoad(w.client, 2, podIP+":7000"), startLoad(w.pod, 1, remoteIP+":7000"), startLoad(w.client, 2, podIP+":8081")
 	k.balanced.cutOff.Store(true)
@@ -75,6 +75,7 @@ type soak struct {
 	bytes                       atomic.Int64
 	excused                     atomic.Int64
 	reloads, rejected, kills    int
+	upgrades                    int
 	fds                         int
 	rss                         int64
 }
@@ -286,9 +287,12 @@ func (k *soak) conduct() {
 		for _, l := range k.loads() {
 			l.more(k.world, 3)
 		}
-		if number%7 == 0 {
+		switch {
+		case number%10 == 5:
+			k.upgrade(number)
+		case number%7 == 0:
 			k.reject()
-		} else {
+		default:
 			k.s.reload(soakText(number))
 			k.reloads++
 		}
@@ -299,6 +303,13 @@ func (k *soak) conduct() {
 		}
 		k.pause(100 * time.Millisecond)
 	}
+}
+
+// upgrade has the next process take over, with another configuration.
+func (k *soak) upgrade(number int) {
+	k.s.put(soakText(number))
+	k.s.succeed(asUpgradable(redirect))
+	k.upgrades++
 }
 
 // reject tries a configuration that must change nothing.
@@ -320,7 +331,7 @@ func (k *soak) kill() {
 	k.s.checkLog()
 	k.epoch.Add(1)
 	k.s.put(soakText(0))
-	k.s.start(asSidecar(redirect))
+	k.s.start(asUpgradable(redirect))
 	k.s.waitReady()
 	for _, l := range k.loads() {
 		l.without(func() { l.excused.Store(false) }) // when all that it has cut off have ended
@@ -343,7 +354,9 @@ func (k *soak) look() {
 	}
 	k.s.checkLog()
 	m := k.s.metrics()
-	total, ended, active := m.sum("envoy_listener_downstream_cx_total"), m.sum("envoy_listener_downstream_cx_destroy"), m.sum("envoy_listener_downstream_cx_active")
+	// Those of the process before were opened there.
+	taken := m.sum("sluice_upgrade_taken_connections_total")
+	total, ended, active := taken+m.sum("envoy_listener_downstream_cx_total"), m.sum("envoy_listener_downstream_cx_destroy"), m.sum("envoy_listener_downstream_cx_active")
 	if total != ended+active {
 		k.Errorf("%v connections were opened, %v have ended, %v are active", total, ended, active)
 	}
@@ -362,9 +375,9 @@ func (k *soak) summary() {
 		served, failed = served+l.served.Load(), failed+l.failed.Load()
 	}
 	k.Logf("soak of %v: %d connections served, %d failed, %d reset by the endpoint that went; %d live connections and %d slow readers checked, "+
-		"%d MiB; %d resets; %d reloads, %d rejected; %d endpoint flaps; %d kills, which cut %d checked connections off; at most %d descriptors and %d MiB of memory",
+		"%d MiB; %d resets; %d reloads, %d rejected; %d upgrades; %d endpoint flaps; %d kills, which cut %d checked connections off; at most %d descriptors and %d MiB of memory",
 		time.Since(k.began).Round(time.Second), served, failed, k.balanced.resets.Load(), k.streams.Load(), k.slow.Load(),
-		k.bytes.Load()>>20, k.reset.Load(), k.reloads, k.rejected, k.flaps.Load(), k.kills, k.excused.Load(), k.fds, k.rss>>20)
+		k.bytes.Load()>>20, k.reset.Load(), k.reloads, k.rejected, k.upgrades, k.flaps.Load(), k.kills, k.excused.Load(), k.fds, k.rss>>20)
 	if resets, flaps := k.balanced.resets.Load(), k.flaps.Load(); resets > 10*flaps+10 {
 		k.Errorf("%d connections were reset, although the endpoint went only %d times", resets, flaps)
 	}
