@@ -6,9 +6,12 @@ import (
 	"io"
 	"net"
 	"os"
+	"slices"
+	"strings"
 	"sync"
 	"syscall"
 	"testing"
+	"time"
 )
 
 // listeningSockets is how many a sidecar of sidecarText has: four listeners on two
@@ -343,5 +346,58 @@ func TestReloadWithStore(t *testing.T) {
 		if errors.Is(err, syscall.ECONNREFUSED) != step.refuse {
 			t.Errorf("connecting to the extra port: %v", err)
 		}
+	}
+}
+
+// TestUpgradeWithStore upgrades sidecars whose sockets are in a store, with
+// connections that talk. Then the last one is killed: the store has what it needs to
+// go on, and nothing else.
+func TestUpgradeWithStore(t *testing.T) {
+	t.Parallel()
+	for name, make := range keepers() {
+		t.Run(name, func(t *testing.T) {
+			w, s, k := storeWorld(t, func(w *world) *keeper {
+				k := make(w)
+				inner := k.launch
+				k.launch = func() launch {
+					l := inner()
+					l.env = append(l.env, "SLUICE_TAKEOVER=@sluice")
+					return l
+				}
+				return k
+			})
+			const resting, talking = 30, 20
+			conns := openMany(w, podIP+":7000", resting)
+			for _, conn := range conns {
+				own(w, conn)
+			}
+			live := newTide(w, newWay(w, "", w.client, w.pod, podIP+":7001"), talking, 0, 20*time.Millisecond)
+			s.waitStored(resting + talking)
+			for range 2 {
+				l := k.launch()
+				l.closed() // systemd passes sockets to what it starts itself
+				l.before, l.env = nil, slices.DeleteFunc(l.env, func(variable string) bool { return strings.HasPrefix(variable, "LISTEN_") })
+				s.succeed(l)
+				s.waitStored(resting + talking)
+			}
+			live.end()
+			s.waitStored(resting)
+			s.process.Kill()
+			s.startAgain(k)
+			s.waitMetric(resting, "sluice_store_takeover_total", `outcome="recovered"`)
+			s.waitMetric(0, "sluice_store_takeover_total", `outcome="reset"`)
+			for i, conn := range conns {
+				if err := echo(conn, i); err != nil {
+					t.Errorf("connection %d: %v", i, err)
+				}
+				conn.Close()
+			}
+			s.waitStored(0)
+			if code := s.process.Stop(); code != 0 {
+				t.Errorf("status %d", code)
+			}
+			s.gone = true
+			k.waitHeld(w, 0)
+		})
 	}
 }

@@ -95,7 +95,7 @@ func (t *tide) stream(client, server *net.TCPConn, seed uint64) error {
 		hash := sha256.New()
 		_, err := io.CopyBuffer(hash, struct{ io.Reader }{server}, make([]byte, 16<<10))
 		received <- [32]byte(hash.Sum(nil))
-		failed <- err
+		failed <- errors.Join(err, server.CloseWrite())
 	}()
 	from, hash := pattern(seed, 1<<60), sha256.New()
 	var err error

@@ -409,3 +409,25 @@ func TestUpgradeTellsManager(t *testing.T) {
 	g.succeed(same)
 	hears(t, conn, fmt.Sprintf("MAINPID=%d", os.Getpid()))
 }
+
+// A unix socket's path is the new process's afterwards.
+func TestUpgradeOfUnixSocket(t *testing.T) {
+	g := newGenerations(t)
+	path := filepath.Join(t.TempDir(), "admin.sock")
+	g.cfg.Admin.Address = "unix://" + path
+	g.first()
+	for range 2 {
+		g.succeed(same)
+		conn, err := net.Dial("unix", path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		conn.Close()
+	}
+	last := g.all[len(g.all)-1]
+	last.daemon.Quit()
+	last.waitEnd()
+	if _, err := os.Lstat(path); !os.IsNotExist(err) {
+		t.Errorf("the path is left behind: %v", err)
+	}
+}
