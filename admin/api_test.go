@@ -109,7 +109,7 @@ func TestServerInfo(t *testing.T) {
 	if err := json.Unmarshal([]byte(ask(t, "GET", base+"/server_info").body), &info); err != nil {
 		t.Fatal(err)
 	}
-	if info.Version != "v1/test" || info.State != Live || info.Node.ID != "reviews-1" || !strings.HasPrefix(info.UptimeCurrentEpoch, "9") || !strings.HasSuffix(info.UptimeCurrentEpoch, "s") {
+	if info.Version != "v1/test" || info.State != Live || info.Node.ID != "reviews-1" || !strings.HasPrefix(info.UptimeCurrentEpoch, "9") || !strings.HasPrefix(info.UptimeAllEpochs, "29") || !strings.HasSuffix(info.UptimeCurrentEpoch, "s") {
 		t.Errorf("%+v", info)
 	}
 }

@@ -37,7 +37,7 @@ func newDaemon(address string) *daemon {
 		Address: address, Log: zap.New(core),
 		State: func() State { return d.state },
 		Server: func() ServerInfo {
-			return ServerInfo{Version: "v1/test", Start: time.Now().Add(-90 * time.Second), NodeID: "reviews-1", NodeCluster: "reviews", Options: map[string]any{"concurrency": 2}}
+			return ServerInfo{Version: "v1/test", Start: time.Now().Add(-90 * time.Second), FirstStart: time.Now().Add(-290 * time.Second), NodeID: "reviews-1", NodeCluster: "reviews", Options: map[string]any{"concurrency": 2}}
 		},
 		Listeners: func() []ListenerInfo {
 			return []ListenerInfo{

@@ -51,6 +51,7 @@ const (
 type ServerInfo struct {
 	Version     string
 	Start       time.Time
+	FirstStart  time.Time // of the first of the processes that were upgraded in place
 	NodeID      string
 	NodeCluster string
 	Options     map[string]any // command line options that hold, by name

@@ -39,14 +39,14 @@ type jsonNode struct {
 
 func (a *api) serverInfo(w http.ResponseWriter, _ *http.Request) {
 	info := a.Server()
-	uptime := fmt.Sprintf("%ds", int64(time.Since(info.Start).Seconds()))
+	since := func(start time.Time) string { return fmt.Sprintf("%ds", int64(time.Since(start).Seconds())) }
 	options := info.Options
 	if options == nil {
 		options = map[string]any{}
 	}
 	writeJSON(w, jsonServerInfo{
 		Version: info.Version, State: a.State(), HotRestartVersion: "disabled", CommandLineOptions: options,
-		UptimeCurrentEpoch: uptime, UptimeAllEpochs: uptime,
+		UptimeCurrentEpoch: since(info.Start), UptimeAllEpochs: since(info.FirstStart),
 		Node: jsonNode{ID: info.NodeID, Cluster: info.NodeCluster, UserAgentName: "sluice"},
 	})
 }

@@ -103,6 +103,7 @@ func (d *Daemon) serverInfo() admin.ServerInfo {
 	return admin.ServerInfo{
 		Version:     d.options.Version,
 		Start:       d.started,
+		FirstStart:  d.began,
 		NodeID:      d.boot.Node.ID,
 		NodeCluster: d.boot.Node.Cluster,
 		Options: map[string]any{

@@ -75,6 +75,7 @@ type Daemon struct {
 	before    *handover.Taker // nil: this process takes over from none
 	taken     atomic.Uint64   // connections of the process before
 	epoch     uint64          // processes before this one
+	began     time.Time       // the first of them, or this one
 	events    allowance       // of log lines about endpoints
 	unready   atomic.Bool     // POST /healthcheck/fail
 	drained   atomic.Bool     // listeners were drained by the admin API
@@ -98,6 +99,7 @@ const (
 func New(o Options) (*Daemon, error) {
 	d := &Daemon{options: o, boot: o.Loaded.Config, log: o.Log, started: time.Now(), left: make(chan time.Duration, 1), quit: make(chan struct{})}
 	d.state.Store(preInitializing)
+	d.began = d.started
 	d.inherited = inherit(o.Inherited)
 	d.reloads.ctx, d.reloads.cancel = context.WithCancel(context.Background())
 	hosts, err := intercept.NewHosts()

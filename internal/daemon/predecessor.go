@@ -44,7 +44,7 @@ func (d *Daemon) meet() error {
 	d.inherited.closeRest(d.log) // that process has them too
 	d.inherited = inherit(sockets)
 	d.keeping.inheritFrom()
-	d.epoch = peer.Epoch + 1
+	d.epoch, d.began = peer.Epoch+1, peer.Began
 	d.unready.Store(peer.Unready)
 	d.around.ContinueIDs(peer.LastID + idsApart)
 	d.before = taker

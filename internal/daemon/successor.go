@@ -61,6 +61,7 @@ func (d *Daemon) sayHello() handover.Options {
 		Version:       d.options.Version,
 		Configuration: d.configurationHash(),
 		Epoch:         d.epoch,
+		Began:         d.began,
 		LastID:        d.around.IDs.Load(),
 		Unready:       d.unready.Load(),
 	}}

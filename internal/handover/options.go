@@ -31,9 +31,10 @@ func (o Options) ready() time.Duration {
 
 // Process is what a side says of itself.
 type Process struct {
-	Version       string // of sluice
-	Configuration string // hash of the configuration
-	Epoch         uint64 // how many processes there were before it
-	LastID        uint64 // that it has given to a connection
-	Unready       bool   // it was told to say that it is not ready
+	Version       string    // of sluice
+	Configuration string    // hash of the configuration
+	Epoch         uint64    // how many processes there were before it
+	Began         time.Time // the first of them, or this one
+	LastID        uint64    // that it has given to a connection
+	Unready       bool      // it was told to say that it is not ready
 }
