@@ -7,8 +7,6 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
-	"sync"
-	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -203,29 +201,14 @@ func TestUpgradeKeepsQueue(t *testing.T) {
 		s.settleForNext()
 		old := s.process
 		old.Signal(syscall.SIGSTOP)
-		var all sync.WaitGroup
-		var served atomic.Int32
-		for range 300 {
-			conn := dial(w, w.client, podIP+":8081") // the kernel answers
-			all.Go(func() {
-				if _, _, err := talk(conn); err != nil {
-					t.Errorf("a queued connection: %v", err)
-					return
-				}
-				conn.Close()
-				served.Add(1)
-			})
-		}
+		waiting := clients(w, podIP+":8081", 300) // the kernel answers
 		s.start(asUpgradable(redirect))
 		old.Signal(syscall.SIGCONT)
 		s.process.WaitLog("taken over")
 		if status := old.Wait(patience); status != 0 {
 			t.Errorf("the old process has ended with status %d", status)
 		}
-		all.Wait()
-		if n := served.Load(); n != 300 {
-			t.Errorf("%d of 300 queued connections were served", n)
-		}
+		waiting.Wait()
 	}
 }
 

@@ -105,25 +105,8 @@ func TestUpgradeRefuses(t *testing.T) {
 // The old process calls it off: the new one serves what it has and ends.
 func TestUpgradeCalledOff(t *testing.T) {
 	g := newGenerations(t)
-	server, err := handover.Listen(g.socket)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer server.Close()
-	tr := g.next(same)
-	tr.launch()
-	giver, err := server.Accept(t.Context(), func() handover.Options { return handover.Options{} })
-	if err != nil {
-		t.Fatal(err)
-	}
+	tr, giver := g.before(t)
 	defer giver.Close()
-	err = giver.SendListeners(nil)
-	if err == nil {
-		_, err = giver.WaitReady()
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
 	conn := tr.connect()
 	tr.echoes(conn)
 	if err := giver.CallOff(); err != nil {
@@ -135,9 +118,10 @@ func TestUpgradeCalledOff(t *testing.T) {
 	tr.waitEnd()
 }
 
-// The old process dies: the new one is the daemon.
-func TestUpgradeOrphaned(t *testing.T) {
-	g := newGenerations(t)
+// before plays an old process that has nothing to give, up to where the new one
+// accepts.
+func (g *generations) before(t *testing.T) (*trial, *handover.Giver) {
+	t.Helper()
 	server, err := handover.Listen(g.socket)
 	if err != nil {
 		t.Fatal(err)
@@ -156,6 +140,13 @@ func TestUpgradeOrphaned(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return tr, giver
+}
+
+// The old process dies: the new one is the daemon.
+func TestUpgradeOrphaned(t *testing.T) {
+	g := newGenerations(t)
+	tr, giver := g.before(t)
 	giver.Close()
 	tr.waitLog("the process before is gone, and what it still had with it, unless a store has it; this one goes on")
 	tr.waitLog(canTakeOver)
