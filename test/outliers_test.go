@@ -311,11 +311,13 @@ func TestHostFaultsEjectNobody(t *testing.T) {
 }
 
 // holdUntil opens connections and keeps them until some have failed by an error
-// of this host. Each takes two descriptors: one more, on the admin port, sees to
-// it that there is an odd one.
+// of this host. Each takes two descriptors: where none of them fails so, one on the
+// admin port comes or goes, so that there is an odd one or an even one.
 func holdUntil(s *sidecar, errno string) (held []*net.TCPConn) {
 	s.w.Helper()
 	const wanted = 3
+	var odd net.Conn
+	before := 0
 	s.w.eventually(func() error {
 		conn, err := s.w.client.Dial("tcp", podIP+":8081")
 		if err == nil {
@@ -323,20 +325,33 @@ func holdUntil(s *sidecar, errno string) (held []*net.TCPConn) {
 			held = append(held, conn.(*net.TCPConn))
 			_, _, err = talk(conn)
 		}
-		failed := s.filter(func(r record) bool { return r.Errno == errno })
-		if len(failed) >= wanted {
+		failed := len(s.filter(func(r record) bool { return r.Errno == errno }))
+		if failed >= wanted {
 			return nil
 		}
-		if err != nil && len(held) > 2 && len(failed) == 0 {
+		if err != nil && len(held) > 2 && failed == before {
 			reset(held[0])
 			held = held[1:]
-			if odd, err := s.host.Dial("tcp", "127.0.0.1:15000"); err == nil {
-				own(s.w, odd)
-			}
+			odd = toggle(s, odd)
 		}
-		return fmt.Errorf("%d connections failed with %s", len(failed), errno)
+		before = failed
+		return fmt.Errorf("%d connections failed with %s", failed, errno)
 	})
 	return held
+}
+
+// toggle closes a connection to the admin port, or opens one if there is none.
+func toggle(s *sidecar, conn net.Conn) net.Conn {
+	if conn != nil {
+		conn.Close()
+		return nil
+	}
+	conn, err := s.host.Dial("tcp", "127.0.0.1:15000")
+	if err != nil {
+		return nil
+	}
+	own(s.w, conn)
+	return conn
 }
 
 // TestHealthCheckEndsEjection has an endpoint refuse connections whose health

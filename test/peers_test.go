@@ -105,8 +105,15 @@ func talk(conn net.Conn) (server, seen string, err error) {
 // converse connects, talks and closes, and waits for the access log's line.
 func converse(s *sidecar, from *testnet.Host, address string) (server, seen string, r record) {
 	s.w.Helper()
-	conn := dial(s.w, from, address)
-	server, seen, err := talk(conn)
+	// A port of its own: capture gives a client's port to one connection only, and
+	// one that another of its connections has, to elsewhere, is changed.
+	port := 20000 + s.w.ports.Add(1) // below the ephemeral ones
+	conn, err := from.DialFrom(&net.Dialer{LocalAddr: &net.TCPAddr{Port: int(port)}, Timeout: patience}, "tcp", address)
+	if err != nil {
+		s.w.Fatalf("dial %s: %v", address, err)
+	}
+	own(s.w, conn)
+	server, seen, err = talk(conn)
 	if err != nil {
 		s.w.Fatalf("talk to %s: %v", address, err)
 	}
