@@ -31,7 +31,7 @@ type tide struct {
 }
 
 // watched is the interval of the connections whose silences are measured.
-const watched = 10 * time.Millisecond
+const watched = 5 * time.Millisecond
 
 // gap is the longest time between two replies on a connection.
 type gap struct{ most atomic.Int64 }

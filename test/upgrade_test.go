@@ -58,16 +58,17 @@ func TestUpgradeUnderLoad(t *testing.T) {
 	serveGreeting(w, w.pod, podIP+":7000")
 	s := startSidecar(w, upgradeText(0), asUpgradable(redirect))
 	size := testSizes(t)
-	live := newTide(w, newWay(w, "inbound", w.client, w.pod, podIP+":7100"), size.live, min(50, size.live/4), time.Second)
+	live := newTide(w, newWay(w, "inbound", w.client, w.pod, podIP+":7100"), size.live, min(20, size.live/4), time.Second)
 	fresh := startArrivals(w, podIP+":7000", size.arrivals)
 	quiet, upgraded := []time.Duration{}, []time.Duration{}
-	var took []time.Duration
+	var took, pauses []time.Duration
 	for number := range size.upgrades {
 		live.silences()
 		began := time.Now()
 		s.put(upgradeText(number + 1))
+		old := s.process
 		s.succeed(asUpgradable(redirect))
-		took = append(took, time.Since(began))
+		took, pauses = append(took, time.Since(began)), append(pauses, longestPause(t, old.Log()))
 		upgraded = append(upgraded, live.silences()...)
 		fresh.more(int64(took[number].Seconds() * float64(size.arrivals))) // about as long without an upgrade, to compare with
 		quiet = append(quiet, live.silences()...)
@@ -82,9 +83,24 @@ func TestUpgradeUnderLoad(t *testing.T) {
 		t.Errorf("the generation is %v after %d upgrades", epoch, size.upgrades)
 	}
 	t.Logf("%d upgrades of %d connections, each in %v (median): %d streams and %d dialogues went well; %d new connections, %.0f a second, all served; "+
-		"the longest silence of a connection in an upgrade: %v (median), %v (p99); in as long a time without: %v, %v",
+		"the longest pause of a batch in each upgrade: %v (median), %v (most); the longest silence of a connection in an upgrade: %v (median), %v (p99); in as long a time without: %v, %v",
 		size.upgrades, size.live, percentile(took, 0.5).Round(time.Millisecond), live.streams.Load(), live.chats.Load(), fresh.served.Load(), rate,
+		percentile(pauses, 0.5), percentile(pauses, 1),
 		percentile(upgraded, 0.5), percentile(upgraded, 0.99), percentile(quiet, 0.5), percentile(quiet, 0.99))
+}
+
+// longestPause is what a process says of the connections that it has handed over.
+func longestPause(t *testing.T, log string) time.Duration {
+	t.Helper()
+	found := regexp.MustCompile(`"longest_pause":"([^"]+)"`).FindStringSubmatch(log)
+	if found == nil {
+		t.Fatalf("the old process does not say how long connections paused:\n%s", log)
+	}
+	pause, err := time.ParseDuration(found[1])
+	if err != nil {
+		t.Fatal(err)
+	}
+	return pause
 }
 
 // TestUpgradeBySignal upgrades by SIGUSR2: each process starts the next one.

@@ -20,6 +20,10 @@ const (
 	// new process waits a minute.
 	giveTime = 30 * time.Second
 
+	// giveBatch is how many connections go at a time: each pauses for as long as
+	// all of them take.
+	giveBatch = 64
+
 	// givePoll is how long to wait for them at a time.
 	givePoll = 5 * time.Millisecond
 )
@@ -46,7 +50,7 @@ func (d *Daemon) handOver(g *handover.Giver) error {
 	}
 	d.keeping.pause()
 	d.onLoops(shared, (*listener.Acceptor).Suspend)
-	given, kept, err := d.giveConnections(g)
+	gave, err := d.giveConnections(g)
 	if err == nil {
 		err = g.Done()
 	}
@@ -54,11 +58,12 @@ func (d *Daemon) handOver(g *handover.Giver) error {
 		_ = g.CallOff() // it may be gone
 		d.resume(shared)
 		d.keeping.resume()
-		return fmt.Errorf("after %d connections: %w", given, err)
+		return fmt.Errorf("after %d connections: %w", gave.connections, err)
 	}
 	d.state.Store(draining)
 	d.onLoops(shared, (*listener.Acceptor).Close)
-	d.log.Info("handed over", zap.Duration("after", time.Since(began)), zap.Int("connections", given), zap.Int64("left", kept))
+	d.log.Info("handed over", zap.Duration("after", time.Since(began)), zap.Int("connections", gave.connections),
+		zap.Int64("left", gave.left), zap.Duration("longest_pause", gave.pause))
 	if pid := g.PeerProcess(); pid > 0 {
 		d.tell("MAINPID", func(n *systemd.Notifier) error { return n.MainProcess(pid) })
 	}
@@ -124,29 +129,38 @@ func (d *Daemon) resume(acceptors [][]*listener.Acceptor) {
 	}
 }
 
+// given is what became of the live connections.
+type given struct {
+	connections int
+	left        int64
+	pause       time.Duration // the longest of a batch, to where the other process has it
+}
+
 // giveConnections hands live connections over, batch by batch, so that each pauses
 // for its own batch only; also those that become ready for it within giveTime, such
-// as one whose first bytes are waited for. It says how many, and how many are kept.
-func (d *Daemon) giveConnections(g *handover.Giver) (given int, kept int64, err error) {
+// as one whose first bytes are waited for.
+func (d *Daemon) giveConnections(g *handover.Giver) (gave given, err error) {
 	refused := make(map[uint64]bool)
 	deadline := time.Now().Add(min(giveTime, d.snapshot.Load().Config.Drain.Time))
 	for {
+		began := time.Now()
 		batch := d.export()
 		taken, err := g.SendConnections(batch.connections())
-		given += len(taken)
+		gave.connections += len(taken)
+		gave.pause = max(gave.pause, time.Since(began))
 		fresh := batch.takeBack(d, taken, refused)
 		if err != nil {
-			return given, 0, err
+			return gave, err
 		}
-		kept = d.around.Limits.Active()
+		gave.left = d.around.Limits.Active()
 		if len(taken) > 0 || fresh {
 			continue
 		}
-		if kept <= int64(len(refused)) || time.Now().After(deadline) {
-			return given, kept, nil
+		if gave.left <= int64(len(refused)) || time.Now().After(deadline) {
+			return gave, nil
 		}
 		if d.reloads.ctx.Err() != nil {
-			return given, kept, errNotServing
+			return gave, errNotServing
 		}
 		time.Sleep(givePoll)
 	}
@@ -155,12 +169,12 @@ func (d *Daemon) giveConnections(g *handover.Giver) (given int, kept int64, err 
 // exports are connections that are on their way out, by loop.
 type exports [][]proxy.Exported
 
-// export takes connections off the loops, as many as one message carries.
+// export takes some connections off the loops.
 func (d *Daemon) export() exports {
 	list := make(exports, len(d.loops))
 	table := d.snapshot.Load().table
 	for number, loop := range d.loops {
-		loop.Do(func() { list[number] = d.workers[number].Export(max(handover.Batch/len(d.loops), 1), table) })
+		loop.Do(func() { list[number] = d.workers[number].Export(max(giveBatch/len(d.loops), 1), table) })
 	}
 	return list
 }

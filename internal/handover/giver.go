@@ -8,9 +8,6 @@ import (
 	"github.com/sluiceproxy/sluice/internal/sock"
 )
 
-// Batch is how many connections one message carries at most.
-const Batch = maxBatch
-
 // batchBytes is about how large messages of connections get: small ones keep the
 // pause of each connection short.
 const batchBytes = 256 << 10
