@@ -401,3 +401,38 @@ func TestUpgradeWithStore(t *testing.T) {
 		})
 	}
 }
+
+// TestUpgradeRemovesStoredListener upgrades to a configuration without a listener whose
+// sockets are in a store: the port is closed.
+func TestUpgradeRemovesStoredListener(t *testing.T) {
+	t.Parallel()
+	for name, make := range keepers() {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			serveGreeting(w, w.remote, remoteIP+":7000")
+			k := make(w)
+			gateways := []gateway{{name: "stays", port: 8081, endpoints: []string{remoteIP + ":7000"}}, {name: "goes", port: 8082, endpoints: []string{remoteIP + ":7000"}}}
+			l := k.launch()
+			l.env = append(l.env, "SLUICE_TAKEOVER=@sluice")
+			s := startSidecar(w, gatewayText(quickDrain, gateways...), l)
+			l.closed()
+			s.waitMetric(4, "sluice_store_entries")
+			clients(w, podIP+":8082", 3).Wait()
+			s.put(gatewayText(quickDrain, gateways[0]))
+			l.before, l.env = nil, slices.DeleteFunc(l.env, func(variable string) bool { return strings.HasPrefix(variable, "LISTEN_") })
+			s.succeed(l)
+			s.waitMetric(2, "sluice_store_entries")
+			w.eventually(func() error {
+				conn, err := w.client.Dial("tcp", podIP+":8082")
+				if err == nil {
+					conn.Close()
+				}
+				if !errors.Is(err, syscall.ECONNREFUSED) {
+					return fmt.Errorf("the port is still there: %v", err)
+				}
+				return nil
+			})
+			clients(w, podIP+":8081", 3).Wait()
+		})
+	}
+}

@@ -79,6 +79,13 @@ func (tr *trial) launch() {
 
 func (tr *trial) waitLog(message string) {
 	tr.t.Helper()
+	defer func() {
+		if tr.t.Failed() {
+			for _, entry := range tr.logs.All() {
+				tr.t.Logf("%s %s %v", entry.Time.Format("05.000"), entry.Message, entry.ContextMap())
+			}
+		}
+	}()
 	eventually(tr.t, "the log says "+message, func() bool { return tr.logs.FilterMessage(message).Len() > 0 })
 }
 

@@ -61,6 +61,7 @@ func (d *Daemon) handOver(g *handover.Giver) error {
 		return fmt.Errorf("after %d connections: %w", gave.connections, err)
 	}
 	d.state.Store(draining)
+	d.keeping.leaveTo(shared)
 	d.onLoops(shared, (*listener.Acceptor).Close)
 	d.log.Info("handed over", zap.Duration("after", time.Since(began)), zap.Int("connections", gave.connections),
 		zap.Int64("left", gave.left), zap.Duration("longest_pause", gave.pause))

@@ -27,6 +27,27 @@ func (k *keeping) listeners() []handover.ListenerSocket {
 	return sockets
 }
 
+// leaveTo has the store drop the listening sockets that another process, which has
+// taken over, does not accept from. The others are that one's.
+func (k *keeping) leaveTo(shared [][]*listener.Acceptor) {
+	if k == nil {
+		return
+	}
+	theirs := make(map[*listener.Acceptor]bool)
+	for _, list := range shared {
+		for _, a := range list {
+			theirs[a] = true
+		}
+	}
+	for _, list := range k.daemon.acceptors {
+		for _, a := range list {
+			if cookie, errno := sock.Cookie(a.Descriptor()); !theirs[a] && errno == 0 {
+				k.queue.Drop(handover.ListenerName(cookie))
+			}
+		}
+	}
+}
+
 // keepOnly has the store keep the listening sockets of some acceptors, given by loop,
 // and no others. Those that it is to drop are to be closed after it: as long as the
 // store has them, the kernel goes on to give them connections.

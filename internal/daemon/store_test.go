@@ -5,8 +5,10 @@ import (
 	"errors"
 	"io"
 	"net"
+	"net/netip"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/sluiceproxy/sluice/internal/handover"
 	"github.com/sluiceproxy/sluice/internal/sock"
@@ -26,9 +28,12 @@ type fakeStore struct {
 func newFakeStore(t *testing.T) *fakeStore {
 	f := &fakeStore{entries: make(map[string]handover.Entry)}
 	t.Cleanup(func() {
+		f.mu.Lock()
+		defer f.mu.Unlock()
 		for _, e := range f.entries {
 			sock.CloseAll(e.Descriptors)
 		}
+		clear(f.entries) // a daemon may still be ending
 	})
 	return f
 }
@@ -281,4 +286,81 @@ func TestStorePause(t *testing.T) {
 	tr.daemon.Quit()
 	tr.waitEnd()
 	f.waitFor(t, 0, 2)
+}
+
+// storeRelayed puts a connection to the trial's cluster in the store, as a daemon does
+// that relays it, and returns the client's end.
+func storeRelayed(t *testing.T, f *fakeStore, tr *trial) net.Conn {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	client, err := net.Dial("tcp", l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { client.Close() })
+	downstream, err := l.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer downstream.Close()
+	endpoint := netip.MustParseAddrPort(tr.cfg.Clusters[0].Endpoints[0].Address.String())
+	upstream, err := net.Dial("tcp", endpoint.String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer upstream.Close()
+	now := time.Now()
+	c := handover.Connection{
+		ID: 7, Listener: "gateway", Chain: "to-app", Cluster: "app", Endpoint: endpoint,
+		Peer: downstream.RemoteAddr().(*net.TCPAddr).AddrPort(), Accepted: now, Connected: now, LastByte: now,
+		Downstream: descriptorOf(t, downstream), Upstream: descriptorOf(t, upstream),
+	}
+	entry, err := handover.Enrol(&c)
+	if err == nil {
+		err = f.Put(entry)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return client
+}
+
+// descriptorOf is the connection's own, without a duplicate.
+func descriptorOf(t *testing.T, conn net.Conn) (fd int) {
+	t.Helper()
+	raw, err := conn.(*net.TCPConn).SyscallConn()
+	if err == nil {
+		err = raw.Control(func(own uintptr) { fd = int(own) })
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return fd
+}
+
+// An old process dies while it hands over: what it still had is in the store, and the
+// new one takes it from there.
+func TestUpgradeOrphanedWithStore(t *testing.T) {
+	g, f := newGenerations(t), newFakeStore(t)
+	g.store = f
+	client := storeRelayed(t, f, &trial{cfg: g.cfg})
+	tr, giver := g.before(t)
+	own := tr.connect()
+	tr.echoes(own)
+	if n := tr.daemon.around.Limits.Active(); n != 1 {
+		t.Errorf("%d connections while the old process lives, want 1", n)
+	}
+	giver.Close()
+	tr.waitLog("took up the connections of a process that was killed")
+	tr.echoes(client)
+	tr.echoes(own)
+	client.Close()
+	own.Close()
+	eventually(t, "the store has dropped it", func() bool { connections, _ := f.has(); return connections == 0 })
+	tr.daemon.Quit()
+	tr.waitEnd()
 }

@@ -203,5 +203,6 @@ func (d *Daemon) withdraw() {
 	for _, s := range d.servers {
 		s.Share()
 	}
+	d.keeping.pause() // what it has of listening sockets is the other one's
 	d.left <- noLimit
 }

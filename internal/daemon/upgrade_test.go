@@ -25,6 +25,7 @@ type generations struct {
 	t      *testing.T
 	cfg    *config.Config
 	socket string
+	store  *fakeStore // nil: none
 	all    []*trial
 }
 
@@ -42,7 +43,12 @@ func (g *generations) next(change func(*config.Config)) *trial {
 	cfg.Listeners = append([]config.Listener(nil), g.cfg.Listeners...)
 	change(&cfg)
 	tr.cfg = &cfg
-	tr.options = func(o *Options) { o.Upgrade = Upgrade{From: g.socket, At: g.socket} }
+	tr.options = func(o *Options) {
+		o.Upgrade = Upgrade{From: g.socket, At: g.socket}
+		if g.store != nil {
+			o.Store = g.store.open
+		}
+	}
 	g.all = append(g.all, tr)
 	return tr
 }
