@@ -129,11 +129,27 @@ func (d *Daemon) startAndHandOver() error {
 		case <-ctx.Done():
 		}
 	}()
-	giver, err := server.Accept(ctx, d.sayHello)
+	giver, err := d.acceptStarted(ctx, server)
 	if err != nil {
-		return fmt.Errorf("waiting for the new process: %w", errors.Join(context.Cause(ctx), err))
+		return fmt.Errorf("waiting for the new process: %w", err)
 	}
 	return d.handOver(giver)
+}
+
+// acceptStarted waits for the process that was started. Others may find the socket
+// too, and are turned away.
+func (d *Daemon) acceptStarted(ctx context.Context, server *handover.Server) (*handover.Giver, error) {
+	for {
+		giver, err := server.Accept(ctx, d.sayHello)
+		if err == nil {
+			return giver, nil
+		}
+		if ctx.Err() != nil {
+			return nil, errors.Join(context.Cause(ctx), err)
+		}
+		d.log.Warn("upgrade: not the new process", zap.Error(err))
+		rest(ctx)
+	}
 }
 
 // orEarly is an error also for a process that has ended well, but too early.

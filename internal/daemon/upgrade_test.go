@@ -173,6 +173,9 @@ func TestUpgradeToStarted(t *testing.T) {
 	next := &trial{t: t, cfg: &cfg, signals: make(chan os.Signal, 4), ended: make(chan error, 1)}
 	tr.options = func(o *Options) {
 		o.Upgrade.Start = func(from string) (<-chan error, error) {
+			if stranger, err := net.Dial("unix", from); err == nil {
+				stranger.Close()
+			}
 			next.options = func(o *Options) { o.Upgrade = Upgrade{From: from, Must: true} }
 			next.launch()
 			return make(chan error), nil
