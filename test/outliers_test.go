@@ -219,11 +219,13 @@ func TestEjectionBySuccessRate(t *testing.T) {
 		}
 		return nil
 	})
-	events := s.waitEjection("rates")
-	last := events[len(events)-1]
-	if last.Type != "SUCCESS_RATE_LOCAL_ORIGIN" || last.Address != bad.address || !last.Enforced {
-		t.Errorf("event %+v", last)
-	}
+	w.eventually(func() error { // flags may be seen before the log
+		events := s.waitEjection("rates")
+		if last := events[len(events)-1]; last.Type != "SUCCESS_RATE_LOCAL_ORIGIN" || last.Address != bad.address || !last.Enforced {
+			return fmt.Errorf("event %+v", last)
+		}
+		return nil
+	})
 	s.waitMetric(1, "envoy_cluster_outlier_detection_ejections_enforced_local_origin_success_rate")
 	s.waitMetric(1, "envoy_cluster_outlier_detection_ejections_active")
 	if detected := s.metrics().sum("envoy_cluster_outlier_detection_ejections_detected_consecutive_local_origin_failure"); detected == 0 {

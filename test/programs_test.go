@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/sluiceproxy/sluice/internal/testnet"
@@ -245,6 +246,11 @@ func servePostgres(p *place) {
 	server := p.host.Start(postgresTool("postgres"), "-D", data, "-p", fmt.Sprint(p.port), "-k", p.dir,
 		"-c", "listen_addresses=0.0.0.0", "-c", "hba_file="+hba, "-c", "fsync=off", "-c", "max_connections=10")
 	server.WaitLog("ready to accept connections")
+	// Killed, it would leave its processes to notice that, each in its time.
+	p.world.Cleanup(func() {
+		server.Signal(syscall.SIGINT)
+		server.Wait(patience)
+	})
 }
 
 func callPostgres(c *call) {

@@ -182,8 +182,14 @@ func (d *Daemon) healthEvent(e healthcheck.Event) {
 	d.log.Warn("health of an endpoint changed", append(fields, zap.String("reason", e.Reason))...)
 }
 
+// ejectionEvent logs ejections and their ends. What was only detected comes with each
+// failure, and has an allowance of its own: it must not crowd out what has changed.
 func (d *Daemon) ejectionEvent(e outlier.Event) {
-	suppressed, ok := d.events.take(time.Now())
+	of := &d.events
+	if e.Action == outlier.Eject && !e.Enforced {
+		of = &d.detections
+	}
+	suppressed, ok := of.take(time.Now())
 	if !ok {
 		return
 	}

@@ -67,22 +67,23 @@ type Daemon struct {
 	upstreams *upstreams // nil before keep
 	keeping   *keeping   // nil: there is no store
 
-	acceptors [][]*listener.Acceptor // of each loop; under reloads.mu once it runs
-	servers   []*admin.Server
-	reloads   reloads
-	upgrades  upgrades
-	inherited *inheritance
-	before    *handover.Taker // nil: this process takes over from none
-	taken     atomic.Uint64   // connections of the process before
-	epoch     uint64          // processes before this one
-	began     time.Time       // the first of them, or this one
-	events    allowance       // of log lines about endpoints
-	unready   atomic.Bool     // POST /healthcheck/fail
-	drained   atomic.Bool     // listeners were drained by the admin API
-	state     atomic.Int32
-	left      chan time.Duration // another process serves; how long what is left may take
-	quit      chan struct{}      // closed by /quitquitquit
-	quitOnce  sync.Once
+	acceptors  [][]*listener.Acceptor // of each loop; under reloads.mu once it runs
+	servers    []*admin.Server
+	reloads    reloads
+	upgrades   upgrades
+	inherited  *inheritance
+	before     *handover.Taker // nil: this process takes over from none
+	taken      atomic.Uint64   // connections of the process before
+	epoch      uint64          // processes before this one
+	began      time.Time       // the first of them, or this one
+	events     allowance       // of log lines about endpoints
+	detections allowance       // of those about endpoints that are not ejected
+	unready    atomic.Bool     // POST /healthcheck/fail
+	drained    atomic.Bool     // listeners were drained by the admin API
+	state      atomic.Int32
+	left       chan time.Duration // another process serves; how long what is left may take
+	quit       chan struct{}      // closed by /quitquitquit
+	quitOnce   sync.Once
 }
 
 // The states of a daemon, as Envoy's ServerInfo.State counts them.

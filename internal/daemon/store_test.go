@@ -62,7 +62,7 @@ func (f *fakeStore) Put(e handover.Entry) error {
 	if f.gone != nil {
 		return f.gone
 	}
-	if f.full {
+	if _, has := f.entries[e.Name]; f.full && !has {
 		return handover.ErrRefused
 	}
 	own, err := e.Duplicate()
