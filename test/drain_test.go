@@ -240,7 +240,7 @@ func TestOtherSignals(t *testing.T) {
 	if err := os.Rename(s.accessLog, s.accessLog+".1"); err != nil {
 		t.Fatal(err)
 	}
-	for _, sig := range []syscall.Signal{syscall.SIGHUP, syscall.SIGUSR2, syscall.SIGPIPE, syscall.SIGUSR1} {
+	for _, sig := range []syscall.Signal{syscall.SIGHUP, syscall.SIGPIPE, syscall.SIGUSR1} {
 		s.signal(sig)
 	}
 	s.process.WaitLog("reopened")
