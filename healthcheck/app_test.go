@@ -9,6 +9,7 @@ import (
 
 	"github.com/sluiceproxy/sluice/config"
 	"github.com/sluiceproxy/sluice/internal/sock"
+	"github.com/sluiceproxy/sluice/internal/testnet"
 )
 
 // appCheck is the default check of an application, made fast.
@@ -136,7 +137,7 @@ func TestAppAddresses(t *testing.T) {
 
 // An application dies and comes back.
 func TestAppDies(t *testing.T) {
-	l := listen(t, "127.0.0.1:0")
+	l := listen(t, netip.AddrPortFrom(testnet.Loopback(), 0).String())
 	address := l.Addr().(*net.TCPAddr).AddrPort()
 	answer := func(l net.Listener) {
 		for conn, err := l.Accept(); err == nil; conn, err = l.Accept() {
@@ -144,7 +145,7 @@ func TestAppDies(t *testing.T) {
 		}
 	}
 	go answer(l)
-	a := app(t, config.AppHealthPort{Port: address.Port(), Check: appCheck()})
+	a := app(t, config.AppHealthPort{Port: address.Port(), Address: address, Check: appCheck()})
 	expectStatus(t, a, address.Port(), true, "")
 	l.Close()
 	expectStatus(t, a, address.Port(), false, "connection refused")

@@ -65,6 +65,7 @@ func TestKinds(t *testing.T) {
 			m := mustRun(t, s.Addr(), tc.load, Options{Watch: []int{os.Getpid()}})
 			// On a machine with much else to do nothing may happen in so short a time.
 			for !tc.want(m) && tc.load.Duration < 64*short {
+				wantNoErrors(t, m)
 				tc.load.Duration *= 8
 				m = mustRun(t, s.Addr(), tc.load, Options{Watch: []int{os.Getpid()}})
 			}

@@ -86,7 +86,17 @@ func (tr *trial) waitLog(message string) {
 			}
 		}
 	}()
-	eventually(tr.t, "the log says "+message, func() bool { return tr.logs.FilterMessage(message).Len() > 0 })
+	eventually(tr.t, "the log says "+message, func() bool {
+		select {
+		case err := <-tr.ended:
+			tr.ended <- err
+			if tr.logs.FilterMessage(message).Len() == 0 {
+				tr.t.Fatalf("the daemon has ended, with %v", err)
+			}
+		default:
+		}
+		return tr.logs.FilterMessage(message).Len() > 0
+	})
 }
 
 func (tr *trial) waitEnd() {
@@ -132,9 +142,10 @@ func eventually(t *testing.T, what string, holds func() bool) {
 	})
 }
 
+// freeAddress is one that nobody listens on, and nobody will.
 func freeAddress(t *testing.T) netip.AddrPort {
 	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	ln, err := net.Listen("tcp", netip.AddrPortFrom(testnet.Loopback(), 0).String())
 	if err != nil {
 		t.Fatal(err)
 	}

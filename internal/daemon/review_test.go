@@ -1,6 +1,7 @@
 package daemon
 
 import (
+	"encoding/binary"
 	"fmt"
 	"net/netip"
 	"os"
@@ -35,14 +36,15 @@ func TestHandOverWhileStopping(t *testing.T) {
 	}
 }
 
-// listening counts the sockets that listen on an address of 127.0.0.1.
+// listening counts the sockets that listen on an IPv4 address.
 func listening(t *testing.T, address netip.AddrPort) int {
 	t.Helper()
 	table, err := os.ReadFile("/proc/net/tcp")
 	if err != nil {
 		t.Fatal(err)
 	}
-	return strings.Count(string(table), fmt.Sprintf(": 0100007F:%04X 00000000:0000 0A", address.Port()))
+	ip := binary.NativeEndian.Uint32(address.Addr().AsSlice()) // as the kernel prints it
+	return strings.Count(string(table), fmt.Sprintf(": %08X:%04X 00000000:0000 0A", ip, address.Port()))
 }
 
 // A drain may take long, and log files are rotated meanwhile.

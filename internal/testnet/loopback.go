@@ -1,0 +1,14 @@
+package testnet
+
+import (
+	"net/netip"
+	"os"
+)
+
+// Loopback is a loopback address of this process alone. A port of it that nobody
+// listens on stays free: the kernel gives other tests 127.0.0.1 to listen on and to
+// dial from, and with it any port.
+func Loopback() netip.Addr {
+	pid := os.Getpid()
+	return netip.AddrFrom4([4]byte{127, byte(1 + pid>>16&127), byte(pid >> 8), byte(pid)})
+}
