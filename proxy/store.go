@@ -33,7 +33,7 @@ type StoreOp struct {
 type StoreQueue struct {
 	mu      sync.Mutex
 	ops     []StoreOp
-	waiting int // entries that were put here and not closed yet
+	waiting int // entries to be put, less those to be dropped
 	wake    chan struct{}
 }
 
@@ -52,18 +52,26 @@ func (q *StoreQueue) Take() []StoreOp {
 	return ops
 }
 
-// Close closes what a StoreOp has: it is done, or will never be.
+// Close closes what a StoreOp has: it is done, or will never be. Once for each.
 func (q *StoreQueue) Close(op StoreOp) {
-	if op.Put == nil {
-		return
+	if op.Put != nil {
+		sock.CloseAll(op.Put.Descriptors)
 	}
-	sock.CloseAll(op.Put.Descriptors)
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	q.waiting--
+	q.waiting -= op.more()
 }
 
-// Waiting is how many entries were put here and not closed yet.
+// more is how many more entries a store has afterwards.
+func (op *StoreOp) more() int {
+	if op.Put == nil {
+		return -1
+	}
+	return 1
+}
+
+// Waiting is how many more entries the store will have when it has done what was asked
+// of it and is not closed yet.
 func (q *StoreQueue) Waiting() int {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -89,9 +97,7 @@ func (q *StoreQueue) add(op StoreOp) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.ops = append(q.ops, op)
-	if op.Put != nil {
-		q.waiting++
-	}
+	q.waiting += op.more()
 	select {
 	case q.wake <- struct{}{}:
 	default:

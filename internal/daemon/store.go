@@ -204,8 +204,10 @@ func (k *keeping) withoutVoid(ops []proxy.StoreOp) []proxy.StoreOp {
 func (k *keeping) forgetPuts() {
 	kept := k.pending[:0]
 	for _, op := range k.pending {
-		if k.queue.Close(op); op.Put == nil {
+		if op.Put == nil {
 			kept = append(kept, op)
+		} else {
+			k.queue.Close(op)
 		}
 	}
 	k.pending = kept

@@ -199,6 +199,10 @@ func TestStoreHangs(t *testing.T) {
 	if _, err := io.ReadAll(conn); err != nil {
 		t.Errorf("the client reads %v, want its end", err)
 	}
+	eventually(t, "the connection to end", func() bool { return tr.daemon.around.Limits.Active() == 0 })
+	if n := tr.daemon.keeping.entries(); n != 3 {
+		t.Errorf("%v entries are reported, want the connection's too: the store still has it", n)
+	}
 	tr.echoes(tr.connect())
 	tr.daemon.Quit()
 	tr.waitEnd()
