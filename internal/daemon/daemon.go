@@ -201,6 +201,9 @@ func (d *Daemon) Run(signals <-chan os.Signal) error {
 	d.keeping.start(d.acceptors)
 	background.Go(debug.FreeOSMemory) // what the start needed and serving does not
 	d.state.Store(live)
+	if d.before != nil {
+		d.answer()
+	}
 	d.log.Info("ready", zap.String("version", d.options.Version), zap.String("configuration", d.options.Source),
 		zap.Int("listeners", len(d.acceptors[0])), zap.Int("loops", len(d.loops)),
 		zap.Duration("after", time.Since(d.started)))
@@ -233,7 +236,7 @@ func (d *Daemon) open(signals <-chan os.Signal) (started bool, err error) {
 	}
 	d.warn()
 	d.state.Store(initializing)
-	if d.before == nil { // or probes would hear of the new one that it is not ready
+	if d.before == nil { // or probes would hear of the new one, before Run says live, that it is not ready
 		d.answer()
 	}
 	if !d.warm(signals) {
@@ -243,18 +246,15 @@ func (d *Daemon) open(signals <-chan os.Signal) (started bool, err error) {
 	if err := d.succeed(); err != nil {
 		return false, err
 	}
-	if d.before != nil {
-		d.answer()
-	}
 	d.keeping.recover()
 	return true, d.accept()
 }
 
 // release ends the loops and closes what is open. Live connections are reset.
 func (d *Daemon) release() {
-	d.closeServers()
 	d.reloads.cancel()
-	d.reloads.running.Wait()
+	d.reloads.running.Wait() // a hand-over may be using the HTTP ports
+	d.closeServers()
 	d.upstreams.leave()
 	// All listeners first: until then, any loop may hand a connection to another.
 	for number, loop := range d.loops {
