@@ -18,7 +18,7 @@ const (
 	// their turn; the socket is watched level-triggered and reports the rest.
 	burst = 64
 
-	// maxBacklog bounds what Finish accepts, should clients keep coming.
+	// maxBacklog bounds what acceptAll accepts, should clients keep coming.
 	maxBacklog = 64 << 10
 
 	// similarMost is how many connections in a row get the same keepalive times.
@@ -26,6 +26,10 @@ const (
 
 	// backOff is the pause after an accept that failed for want of a resource.
 	backOff = 100 * time.Millisecond
+
+	// lingerTime is how long a socket that is to be closed still accepts:
+	// handshakes that have begun end within a round trip.
+	lingerTime = 200 * time.Millisecond
 
 	// recogniseTime bounds the wait for a dial that another loop has announced:
 	// connect does not block, but its thread may lose the processor.
@@ -69,7 +73,15 @@ type Acceptor struct {
 	fd       int
 	watch    eventloop.Watch
 	timer    eventloop.Timer
-	reserve  int // a descriptor to fall back on; -1: none
+	reserve  int  // a descriptor to fall back on; -1: none
+	later    bool // it is bound, and listens from Open on
+
+	// shared says that another process has the socket too, or may have it.
+	shared bool
+	kept   bool // for ever: the service manager has it
+
+	ending bool            // Finish was called
+	end    eventloop.Timer // of the wait for handshakes
 
 	// only is the one destination that connections to this socket can have had:
 	// its own address, unless that is a wildcard or rules bring connections.
@@ -84,23 +96,42 @@ type Acceptor struct {
 }
 
 // NewAcceptor makes the listening socket of ln for the loop with the given
-// number, and binds it. Nothing is accepted before Open. Errors are *sock.Error.
+// number, and binds it. Clients queue from then on, nothing is accepted before Open.
+// Errors are *sock.Error.
 func NewAcceptor(ln *Listener, entrance *Entrance, number int) (*Acceptor, error) {
-	fd, err := sock.Listen(ln.Config.Address, listenOptions(ln))
+	return makeAcceptor(ln, entrance, number, listenOptions(ln))
+}
+
+// NewAcceptorBeside is NewAcceptor on an address on which sockets listen already. The
+// kernel would divide clients among all of them, and reset this one's share should it
+// be closed unopened: it does not listen before Open.
+func NewAcceptorBeside(ln *Listener, entrance *Entrance, number int) (*Acceptor, error) {
+	o := listenOptions(ln)
+	o.Later = true
+	return makeAcceptor(ln, entrance, number, o)
+}
+
+func makeAcceptor(ln *Listener, entrance *Entrance, number int, o sock.ListenOptions) (*Acceptor, error) {
+	fd, err := sock.Listen(ln.Config.Address, o)
 	if err != nil {
 		return nil, err
 	}
-	return newAcceptor(ln, entrance, number, fd), nil
+	a := newAcceptor(ln, entrance, number, fd)
+	a.later = o.Later
+	return a, nil
 }
 
 // AdoptAcceptor is NewAcceptor for a listening socket that another process has made
-// on the address of ln: its queue goes on. The acceptor owns the descriptor. With an
-// error it stays the caller's.
-func AdoptAcceptor(ln *Listener, entrance *Entrance, number, fd int) (*Acceptor, error) {
+// on the address of ln: its queue goes on. kept says that the service manager keeps
+// the socket as well, also when it is closed here. The acceptor owns the descriptor.
+// With an error it stays the caller's.
+func AdoptAcceptor(ln *Listener, entrance *Entrance, number, fd int, kept bool) (*Acceptor, error) {
 	if err := sock.AdoptListener(fd, ln.Config.Address, listenOptions(ln)); err != nil {
 		return nil, err
 	}
-	return newAcceptor(ln, entrance, number, fd), nil
+	a := newAcceptor(ln, entrance, number, fd)
+	a.shared, a.kept = true, kept
+	return a, nil
 }
 
 func newAcceptor(ln *Listener, entrance *Entrance, number, fd int) *Acceptor {
@@ -126,8 +157,20 @@ func (a *Acceptor) Loop() int { return a.number }
 // closed.
 func (a *Acceptor) Descriptor() int { return a.fd }
 
+// Kept says whether the service manager has the socket too.
+func (a *Acceptor) Kept() bool { return a.kept }
+
+// Alone notes that no other process has the socket any more, unless it is kept.
+func (a *Acceptor) Alone() { a.shared = a.kept }
+
 // Open starts accepting, also after Suspend.
 func (a *Acceptor) Open() error {
+	if a.later {
+		if errno := sock.BeginListening(a.fd, 0); errno != 0 {
+			return &sock.Error{Op: "listen", Addr: a.Listener.Config.Address, Errno: errno}
+		}
+		a.later = false
+	}
 	watch, errno := a.loop.Watch(a.fd, sock.Readable, a, 0)
 	if errno != 0 {
 		return errno
@@ -146,24 +189,32 @@ func (a *Acceptor) Suspend() {
 	}
 }
 
-// Become makes the socket serve ln, which has its address and its interception
-// mode, from now on.
-func (a *Acceptor) Become(ln *Listener) {
-	keepalive := keepaliveOf(ln)
-	if keepalive != a.keepalive {
-		sock.SetKeepalive(a.fd, keepalive.Spread())
-	}
-	a.Listener, a.keepalive, a.similar = ln, keepalive, 0
-	a.setOnly()
+// CanBecome says whether the socket can serve ln: whether it has the address.
+func (a *Acceptor) CanBecome(ln *Listener) bool {
+	return ln.Config.Bind && ln.Config.Address == a.Listener.Config.Address
 }
 
-// CanBecome says whether the socket can serve ln: whether it would be made the
-// same way.
-func (a *Acceptor) CanBecome(ln *Listener) bool {
-	old := a.Listener
-	return ln.Config.Bind && ln.Config.Address == old.Config.Address &&
-		(ln.Mode == intercept.TProxy) == (old.Mode == intercept.TProxy) &&
-		(ln.Config.TCPKeepalive.Idle > 0) == (old.Config.TCPKeepalive.Idle > 0)
+// Prepare does what can fail of Become, and changes nothing of what the socket serves
+// now. Any thread. Errors are *sock.Error.
+func (a *Acceptor) Prepare(ln *Listener) error {
+	if ln.Mode == a.Listener.Mode || ln.Mode != intercept.TProxy {
+		return nil
+	}
+	return sock.AdoptListener(a.fd, ln.Config.Address, sock.ListenOptions{Transparent: true})
+}
+
+// Become makes the socket serve ln from now on, for which Prepare has gone well.
+// What waits in its queue is accepted as it came where the mode changes.
+func (a *Acceptor) Become(ln *Listener) {
+	if ln.Mode != a.Listener.Mode {
+		a.acceptAll()
+	}
+	if keepalive := keepaliveOf(ln); keepalive != a.keepalive {
+		a.keepalive, a.similar = keepalive, 0
+		sock.SetKeepalive(a.fd, keepalive.Spread())
+	}
+	a.Listener = ln
+	a.setOnly()
 }
 
 func (a *Acceptor) setOnly() {
@@ -173,16 +224,42 @@ func (a *Acceptor) setOnly() {
 	}
 }
 
-// Finish accepts what waits in the socket's queue, and closes: the kernel would
-// reset what it leaves there.
+// Finish closes the socket and loses nobody whom the kernel has let in: it would reset
+// what it finds in the queue, and handshakes that have not ended. So those that come
+// from now on are left to ask again, when they are refused, or another one listens;
+// what has come is accepted for lingerTime. A socket that another process has too is
+// closed at once: the other one goes on, and so does the queue.
 func (a *Acceptor) Finish() {
+	switch {
+	case a.fd < 0 || a.ending:
+	case a.watch == 0 || a.shared || sock.DropNew(a.fd) != 0:
+		a.FinishNow()
+	default:
+		a.ending = true
+		a.loop.StartTimer(&a.end, lingerTime, lingering{a})
+	}
+}
+
+// FinishNow is Finish, but waits for nothing.
+func (a *Acceptor) FinishNow() {
+	a.acceptAll()
+	a.Close()
+}
+
+// acceptAll accepts what waits in the socket's queue.
+func (a *Acceptor) acceptAll() {
 	for range maxBacklog / burst {
 		if a.fd < 0 || !a.accept(burst) {
 			break
 		}
 	}
-	a.Close()
 }
+
+// lingering is an acceptor that waits for handshakes.
+type lingering struct{ *Acceptor }
+
+// OnTimer ends the wait.
+func (l lingering) OnTimer() { l.FinishNow() }
 
 // Close stops accepting and closes the socket; the kernel resets what waited in
 // its queue. A closed acceptor stays closed. Before Open it may be called on any
@@ -191,6 +268,7 @@ func (a *Acceptor) Close() {
 	if a.fd < 0 {
 		return
 	}
+	a.loop.StopTimer(&a.end)
 	if a.watch != 0 {
 		a.Suspend() // another process may have the socket too, and it would stay in epoll
 	}
@@ -230,7 +308,11 @@ func (a *Acceptor) accept(most int) bool {
 				a.pause()
 				return false
 			}
-			a.vary()
+			if a.ending {
+				_ = sock.TakeNew(conn) // it is inherited
+			} else {
+				a.vary()
+			}
 			a.enter(conn, peer)
 		case sock.EAGAIN:
 			return false
@@ -259,7 +341,7 @@ func (a *Acceptor) accept(most int) bool {
 func (a *Acceptor) vary() {
 	if a.similar++; a.similar == similarMost && a.keepalive.Idle > 0 {
 		a.similar = 0
-		sock.SetKeepalive(a.fd, a.keepalive.Spread())
+		sock.SetKeepaliveTimes(a.fd, a.keepalive.Spread())
 	}
 }
 

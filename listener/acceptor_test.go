@@ -1,6 +1,7 @@
 package listener
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -267,6 +268,119 @@ func TestFinishServesTheQueue(t *testing.T) {
 		conn.Close()
 		t.Error("the socket still listens")
 	}
+}
+
+// TestFinishLingers has clients come until they are refused: all that the kernel lets
+// in are served.
+func TestFinishLingers(t *testing.T) {
+	d := newDoor(t, nil)
+	a, addr := d.acceptor(0)
+	d.open(a)
+	var clients sync.WaitGroup
+	var connected atomic.Int32
+	for range 4 {
+		clients.Go(func() {
+			for {
+				client, err := net.Dial("tcp", addr.String())
+				if errors.Is(err, sock.ECONNREFUSED) {
+					return
+				}
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				connected.Add(1)
+				defer client.Close()
+			}
+		})
+	}
+	d.wait(50)
+	a.loop.Do(a.Finish)
+	clients.Wait()
+	for _, s := range d.wait(int(connected.Load())) {
+		if errno := sock.TakeNew(s.accepted.FD); errno == 0 {
+			t.Fatal("a connection has kept the filter of its listening socket")
+		}
+	}
+	testnet.Eventually(t, time.Minute, func() error {
+		if a.loop.Do(func() { addr = sock.LocalAddr(a.fd) }); addr.IsValid() {
+			return errors.New("the socket is open")
+		}
+		return nil
+	})
+}
+
+// TestFinishShared has another process that goes on with the socket.
+func TestFinishShared(t *testing.T) {
+	for _, tc := range []struct{ kept, alone, lingers bool }{
+		{kept: true}, {kept: true, alone: true}, {}, {alone: true, lingers: true},
+	} {
+		t.Run(fmt.Sprintf("%+v", tc), func(t *testing.T) {
+			d := newDoor(t, nil)
+			other, err := sock.Listen(d.ln.Config.Address, sock.ListenOptions{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer sock.Close(other)
+			mine, errno := sock.Duplicate(other)
+			if errno != 0 {
+				t.Fatal(errno)
+			}
+			a, err := AdoptAcceptor(d.ln, d.entrance, 0, mine, tc.kept)
+			if err != nil {
+				t.Fatal(err)
+			}
+			d.open(a)
+			if tc.alone {
+				a.loop.Do(a.Alone)
+			}
+			var lingers bool
+			a.loop.Do(func() {
+				a.Finish()
+				lingers = a.fd >= 0
+				a.Close()
+			})
+			if lingers != tc.lingers {
+				t.Errorf("it lingers: %t", lingers)
+			}
+			if deaf := sock.TakeNew(other) == 0; deaf != tc.lingers {
+				t.Errorf("the other process's socket is deaf: %t", deaf)
+			}
+			d.connect(sock.LocalAddr(other))
+		})
+	}
+}
+
+// TestBeside has a socket that is closed unopened, and takes nobody from those that
+// listened on its address before.
+func TestBeside(t *testing.T) {
+	d := newDoor(t, nil)
+	a, addr := d.acceptor(0)
+	d.ln.Config.Address = addr
+	for _, opened := range []bool{false, true} {
+		b, err := NewAcceptorBeside(d.ln, d.entrance, 1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if opened {
+			d.open(b)
+		}
+		for range 64 { // the kernel chooses among those that listen
+			d.connect(addr)
+		}
+		var atB int
+		b.loop.Do(func() {
+			b.FinishNow()
+			d.mu.Lock()
+			defer d.mu.Unlock()
+			atB = len(d.served)
+		})
+		if atB > 0 != opened {
+			t.Errorf("opened: %t, %d connections came to it", opened, atB)
+		}
+	}
+	a.loop.Do(a.FinishNow)
+	d.wait(128)
 }
 
 func TestRefusedAtTheDoor(t *testing.T) {

@@ -61,7 +61,7 @@ func successorEnviron(environ []string, from string) []string {
 func activated(passed []systemd.Descriptor) []handover.ListenerSocket {
 	var list []handover.ListenerSocket
 	for _, d := range passed {
-		list = append(list, handover.ListenerSocket{Listener: d.Name, Address: sock.LocalAddr(d.FD), FD: d.FD})
+		list = append(list, handover.ListenerSocket{Listener: d.Name, Address: sock.LocalAddr(d.FD), Kept: true, FD: d.FD})
 	}
 	return list
 }

@@ -68,6 +68,7 @@ type Daemon struct {
 	keeping   *keeping   // nil: there is no store
 
 	acceptors  [][]*listener.Acceptor // of each loop; under reloads.mu once it runs
+	closing    [][]*listener.Acceptor // those that the last reload has ended
 	servers    []*admin.Server
 	reloads    reloads
 	upgrades   upgrades
@@ -160,7 +161,7 @@ func (d *Daemon) makeLoops() error {
 		}
 		d.loops = append(d.loops, listener.Loop{Loop: loop, Shard: d.registry.NewShard(), Stats: d.registry.Loop(number)})
 	}
-	d.acceptors = make([][]*listener.Acceptor, count)
+	d.acceptors, d.closing = make([][]*listener.Acceptor, count), make([][]*listener.Acceptor, count)
 	runtime.GOMAXPROCS(count + 2)
 	return nil
 }
@@ -259,9 +260,8 @@ func (d *Daemon) release() {
 	// All listeners first: until then, any loop may hand a connection to another.
 	for number, loop := range d.loops {
 		loop.Do(func() {
-			for _, acceptor := range d.acceptors[number] {
-				acceptor.Close()
-			}
+			closeAcceptors(d.acceptors[number])
+			closeAcceptors(d.closing[number])
 		})
 	}
 	for number, loop := range d.loops {

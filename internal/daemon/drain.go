@@ -123,7 +123,7 @@ func (d *Daemon) outlast(signals <-chan os.Signal, deadline, quiet <-chan time.T
 			d.stop(which)
 			closed = true
 		case <-poll.C:
-			if closed && d.around.Limits.Active() == 0 {
+			if closed && d.around.Limits.Active() == 0 && d.closed(which) {
 				return byItself
 			}
 		case <-deadline:
@@ -178,6 +178,15 @@ func (d *Daemon) stop(which func(*listener.Listener) bool) {
 			}
 		})
 	}
+}
+
+// closed says whether the listening sockets of some listeners are.
+func (d *Daemon) closed(which func(*listener.Listener) bool) bool {
+	d.reloads.mu.Lock()
+	defer d.reloads.mu.Unlock()
+	open := false
+	d.onLoops(d.acceptors, func(a *listener.Acceptor) { open = open || a.Descriptor() >= 0 && which(a.Listener) })
+	return !open
 }
 
 // drainByAdmin stops accepting, now or after drain.min_time. Connections go on,

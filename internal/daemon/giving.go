@@ -80,7 +80,8 @@ func (d *Daemon) offer(g *handover.Giver) (shared [][]*listener.Acceptor, err er
 	for number := range d.loops {
 		for _, a := range d.acceptors[number] {
 			sockets = append(sockets, handover.ListenerSocket{
-				Listener: a.Listener.Config.Name, Address: a.Listener.Config.Address, Loop: number, Kind: handover.Traffic, FD: a.Descriptor(),
+				Listener: a.Listener.Config.Name, Address: a.Listener.Config.Address, Loop: number,
+				Kind: handover.Traffic, Kept: a.Kept(), FD: a.Descriptor(),
 			})
 			from = append(from, a)
 		}

@@ -101,13 +101,16 @@ func kindOf(s *admin.Server) string {
 func (d *Daemon) adopt(ln *listener.Listener, sockets []handover.ListenerSocket) ([]*listener.Acceptor, error) {
 	var made []*listener.Acceptor
 	for i, s := range sockets {
-		acceptor, err := listener.AdoptAcceptor(ln, d.entrance, i%len(d.loops), s.FD)
+		acceptor, err := listener.AdoptAcceptor(ln, d.entrance, i%len(d.loops), s.FD, s.Kept)
 		if err != nil {
 			closeAcceptors(made)
 			for _, s := range sockets[i:] {
 				sock.Close(s.FD)
 			}
 			return nil, fmt.Errorf("listener %s: using a socket that was passed on: %w", ln.Config.Name, err)
+		}
+		if d.before == nil { // who made it is dead, or the service manager
+			acceptor.Alone()
 		}
 		made = append(made, acceptor)
 	}

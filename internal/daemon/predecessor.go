@@ -11,6 +11,7 @@ import (
 
 	"github.com/sluiceproxy/sluice/internal/handover"
 	"github.com/sluiceproxy/sluice/internal/sock"
+	"github.com/sluiceproxy/sluice/listener"
 	"github.com/sluiceproxy/sluice/proxy"
 )
 
@@ -91,6 +92,7 @@ func (d *Daemon) takeConnections() {
 	taken := zap.Uint64("connections", d.taken.Load())
 	switch {
 	case err == nil:
+		d.onLoops(d.acceptors, (*listener.Acceptor).Alone)
 		d.log.Info("taken over", taken)
 	case d.reloads.ctx.Err() != nil:
 		d.log.Info("ending before all connections were taken over", taken)
@@ -99,6 +101,7 @@ func (d *Daemon) takeConnections() {
 		d.withdraw()
 	default:
 		d.log.Error("the process before is gone, and what it still had with it, unless a store has it; this one goes on", taken, zap.Error(err))
+		d.onLoops(d.acceptors, (*listener.Acceptor).Alone)
 		d.keeping.takeRest()
 	}
 }

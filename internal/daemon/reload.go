@@ -148,6 +148,16 @@ func successor(a *listener.Acceptor, table *listener.Table) *listener.Listener {
 // prepare does everything that can fail: binds what is new, and gets to know the
 // endpoints of new clusters.
 func (d *Daemon) prepare(c *change, old *snapshot) error {
+	// An address that one reload takes away and the next one gives is free.
+	d.onLoops(d.closing, (*listener.Acceptor).FinishNow)
+	for number, list := range c.stay {
+		for i, a := range list {
+			ln := c.become[number][i]
+			if err := a.Prepare(ln); err != nil {
+				return bindError(ln.Config, err)
+			}
+		}
+	}
 	serving := make(map[*listener.Listener]bool)
 	for _, ln := range c.become[0] {
 		serving[ln] = true
@@ -156,13 +166,7 @@ func (d *Daemon) prepare(c *change, old *snapshot) error {
 		if !ln.Config.Bind || serving[ln] {
 			continue
 		}
-		with := alone
-		for _, a := range c.gone[0] {
-			if a.Listener.Config.Address == ln.Config.Address {
-				with = withOwner
-			}
-		}
-		acceptors, err := d.bindListener(ln, with)
+		acceptors, err := d.bindListener(ln)
 		if err != nil {
 			return err
 		}
@@ -229,6 +233,7 @@ func (d *Daemon) carryOut(c *change, old *snapshot) {
 			for _, a := range c.gone[number] {
 				a.Finish()
 			}
+			d.closing[number] = c.gone[number]
 			d.workers[number].ResetDenied(func(name string) *proxy.Chains { return c.next.chains[name] })
 		})
 		d.acceptors[number] = append(c.stay[number], c.fresh[number]...)

@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/http"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -14,6 +15,8 @@ import (
 	"time"
 
 	"github.com/sluiceproxy/sluice/config"
+	"github.com/sluiceproxy/sluice/internal/sock"
+	"github.com/sluiceproxy/sluice/listener"
 )
 
 // reloadable is a trial whose configuration next changes.
@@ -142,6 +145,53 @@ func TestReloadOfListeners(t *testing.T) {
 		t.Errorf("after drain.time: %v, want a reset", err)
 	}
 	r.echoes(fresh)
+	r.end()
+}
+
+// TestReloadKeepsSockets changes everything about a listener but its address: whoever
+// connects meanwhile finds the socket that was there.
+func TestReloadKeepsSockets(t *testing.T) {
+	r := newReloadable(t)
+	cookies := func() (all []uint64) {
+		r.daemon.onLoops(r.daemon.acceptors, func(a *listener.Acceptor) {
+			cookie, errno := sock.Cookie(a.Descriptor())
+			if errno != 0 {
+				t.Error(errno)
+			}
+			all = append(all, cookie)
+		})
+		return all
+	}
+	before := cookies()
+	for _, change := range []func(*config.Listener){
+		func(ln *config.Listener) { ln.TCPKeepalive.Idle = 0 },
+		func(ln *config.Listener) { ln.TCPKeepalive = config.DefaultListener().TCPKeepalive },
+		func(ln *config.Listener) { ln.InterceptionMode = config.InterceptRedirect },
+		func(ln *config.Listener) { ln.InterceptionMode = config.DefaultListener().InterceptionMode },
+		func(ln *config.Listener) { ln.Name = "renamed" },
+	} {
+		r.change(func(cfg *config.Config) { change(&cfg.Listeners[0]) })
+		r.reload()
+		if now := cookies(); !slices.Equal(now, before) {
+			t.Errorf("sockets %d, before %d", now, before)
+		}
+	}
+	r.echoes(r.connect())
+	r.end()
+}
+
+// TestReloadTakesAndGives takes an address away and gives it back at once, while its
+// old sockets still wait for handshakes.
+func TestReloadTakesAndGives(t *testing.T) {
+	r := newReloadable(t)
+	home := r.cfg.Listeners[0].Address
+	for range 3 {
+		r.change(func(cfg *config.Config) { cfg.Listeners[0].Address = freeAddress(t) })
+		r.reload()
+		r.change(func(cfg *config.Config) { cfg.Listeners[0].Address = home })
+		r.reload()
+		r.echoes(r.connect())
+	}
 	r.end()
 }
 

@@ -24,7 +24,7 @@ func (d *Daemon) bind() error {
 			continue
 		}
 		wanted++
-		acceptors, err := d.bindListener(ln, alone)
+		acceptors, err := d.bindListener(ln)
 		if err != nil {
 			return err
 		}
@@ -45,20 +45,12 @@ func ipv6Missing(err error) bool {
 		errors.Is(err, sock.EADDRNOTAVAIL) && sock.Probe(netip.AddrPortFrom(netip.IPv6Loopback(), 0)) != nil
 }
 
-// company says who else may be on a listener's address.
-type company bool
-
-const (
-	alone     company = false
-	withOwner company = true // an older socket of this daemon, which will be closed
-)
-
 // bindListener makes one socket for each loop, those that were inherited first;
 // none where the host has no IPv6.
 // SO_REUSEPORT would let a second daemon of the same user share the port
 // unnoticed, and each would get half of the connections: the address is tried
 // without it first.
-func (d *Daemon) bindListener(ln *listener.Listener, with company) ([]*listener.Acceptor, error) {
+func (d *Daemon) bindListener(ln *listener.Listener) ([]*listener.Acceptor, error) {
 	made, err := d.adopt(ln, d.inherited.traffic(ln))
 	if err != nil {
 		return nil, err
@@ -66,15 +58,13 @@ func (d *Daemon) bindListener(ln *listener.Listener, with company) ([]*listener.
 	if len(made) > 0 {
 		return d.complete(ln, made)
 	}
-	if with == alone {
-		err := sock.Probe(ln.Config.Address)
-		if ln.Config.Address.Addr().Is6() && ipv6Missing(err) {
-			d.log.Warn("this host has no IPv6; the listener is left out", zap.String("listener", ln.Config.Name), zap.Error(err))
-			return nil, nil
-		}
-		if err != nil {
-			return nil, bindError(ln.Config, err)
-		}
+	err = sock.Probe(ln.Config.Address)
+	if ln.Config.Address.Addr().Is6() && ipv6Missing(err) {
+		d.log.Warn("this host has no IPv6; the listener is left out", zap.String("listener", ln.Config.Name), zap.Error(err))
+		return nil, nil
+	}
+	if err != nil {
+		return nil, bindError(ln.Config, err)
 	}
 	return d.complete(ln, nil)
 }
@@ -82,11 +72,15 @@ func (d *Daemon) bindListener(ln *listener.Listener, with company) ([]*listener.
 // complete makes sockets for the loops that have none among those that are made.
 // Where nobody may bind beside an inherited one, its loop accepts for all.
 func (d *Daemon) complete(ln *listener.Listener, made []*listener.Acceptor) ([]*listener.Acceptor, error) {
-	if len(made) > 0 && !sock.SharesPort(made[0].Descriptor()) {
-		return made, nil
+	create := listener.NewAcceptor
+	if len(made) > 0 {
+		if !sock.SharesPort(made[0].Descriptor()) {
+			return made, nil
+		}
+		create = listener.NewAcceptorBeside
 	}
 	for number := len(made); number < len(d.loops); number++ {
-		acceptor, err := listener.NewAcceptor(ln, d.entrance, number)
+		acceptor, err := create(ln, d.entrance, number)
 		if err != nil {
 			closeAcceptors(made)
 			return nil, bindError(ln.Config, err)

@@ -91,11 +91,11 @@ func (k *keeping) storeListeners() {
 	}
 }
 
-// storeListener stores one, on its loop's thread. One that cannot be stored now is
-// not: a crash costs it its queue.
+// storeListener stores one, on its loop's thread, unless the service manager keeps it.
+// One that cannot be stored now is not: a crash costs it its queue.
 func (k *keeping) storeListener(number int, a *listener.Acceptor, before map[string]bool) {
 	fd := a.Descriptor()
-	if fd < 0 {
+	if fd < 0 || a.Kept() {
 		return
 	}
 	cfg := a.Listener.Config

@@ -24,6 +24,7 @@ type ListenerSocket struct {
 	Address  netip.AddrPort
 	Loop     int // that accepts from it, as listeners have one for each
 	Kind     string
+	Kept     bool `json:",omitempty"` // the service manager has it too, and keeps it
 
 	// FD travels beside the record. Whoever has the ListenerSocket owns it.
 	FD int `json:"-"`

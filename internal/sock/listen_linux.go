@@ -15,6 +15,7 @@ type ListenOptions struct {
 	Transparent bool // take connections to any address that TPROXY steers here
 	Backlog     int  // 0 = the kernel's limit, net.core.somaxconn
 	Keepalive   Keepalive
+	Later       bool // only bind; BeginListening does the rest
 }
 
 // Error is a failed step on a socket: which one, on which address, and why.
@@ -72,14 +73,23 @@ func listen(fd, family int, addr netip.AddrPort, sa *sockaddr, o ListenOptions) 
 	if errno := bind(fd, sa); errno != 0 {
 		return &Error{"bind", addr, errno}
 	}
-	backlog := o.Backlog
-	if backlog == 0 {
-		backlog = 1 << 20 // cut by the kernel to net.core.somaxconn
+	if o.Later {
+		return nil
 	}
-	if _, _, errno := unix.RawSyscall(unix.SYS_LISTEN, uintptr(fd), uintptr(backlog), 0); errno != 0 {
+	if errno := BeginListening(fd, o.Backlog); errno != 0 {
 		return &Error{"listen", addr, errno}
 	}
 	return nil
+}
+
+// BeginListening has the kernel queue connections to a socket that is bound
+// (listen(2)); backlog is as in ListenOptions.
+func BeginListening(fd, backlog int) Errno {
+	if backlog == 0 {
+		backlog = 1 << 20 // cut by the kernel to net.core.somaxconn
+	}
+	_, _, errno := unix.RawSyscall(unix.SYS_LISTEN, uintptr(fd), uintptr(backlog), 0)
+	return errno
 }
 
 // AdoptListener makes a listening socket that another program has made on addr what
@@ -106,6 +116,7 @@ func AdoptListener(fd int, addr netip.AddrPort, o ListenOptions) error {
 	if errno := setStream(fd, o.Keepalive, 0); errno != 0 {
 		return &Error{"TCP options", addr, errno}
 	}
+	_ = TakeNew(fd) // or whoever had it before has left it deaf
 	return nil
 }
 

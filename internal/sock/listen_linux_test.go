@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net"
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -79,6 +80,27 @@ func TestAcceptedInherits(t *testing.T) {
 					t.Errorf("%v: %s of the %s socket is %d, want %d", ip, c.name, name, got, c.want)
 				}
 			}
+		}
+	}
+}
+
+func TestSetKeepalive(t *testing.T) {
+	listener, _ := mustListen(t, netip.AddrPortFrom(loopback4, 0), ListenOptions{Keepalive: Keepalive{Idle: time.Minute, Interval: time.Second, Probes: 2}})
+	for _, step := range []struct {
+		k                          Keepalive
+		on, idle, interval, probes int
+	}{
+		{Keepalive{Idle: 30 * time.Second, Interval: 7 * time.Second, Probes: 4}, 1, 30, 7, 4},
+		{Keepalive{}, 0, 30, 7, 4},
+		{Keepalive{Idle: 10 * time.Second, Interval: 5 * time.Second, Probes: 3}, 1, 10, 5, 3},
+	} {
+		SetKeepalive(listener, step.k)
+		got := []int{
+			mustGet(t, listener, unix.SOL_SOCKET, unix.SO_KEEPALIVE), mustGet(t, listener, unix.IPPROTO_TCP, unix.TCP_KEEPIDLE),
+			mustGet(t, listener, unix.IPPROTO_TCP, unix.TCP_KEEPINTVL), mustGet(t, listener, unix.IPPROTO_TCP, unix.TCP_KEEPCNT),
+		}
+		if want := []int{step.on, step.idle, step.interval, step.probes}; !slices.Equal(got, want) {
+			t.Errorf("%+v: %v, want %v", step.k, got, want)
 		}
 	}
 }

@@ -31,9 +31,20 @@ func spread(d time.Duration) time.Duration {
 	return d - time.Duration(rand.Int64N(seconds+1))*time.Second
 }
 
-// SetKeepalive changes the keepalive times of a socket that has keepalive on.
-// On a listening one they are for the connections that come from now on.
+// SetKeepalive changes the keepalive of a socket, Idle 0 turns it off. On a
+// listening one it is for the connections that come from now on.
 func SetKeepalive(fd int, k Keepalive) {
+	if k.Idle > 0 {
+		setInt(fd, unix.IPPROTO_TCP, unix.TCP_KEEPCNT, k.Probes)
+		SetKeepaliveTimes(fd, k)
+		setInt(fd, unix.SOL_SOCKET, unix.SO_KEEPALIVE, 1)
+	} else {
+		setInt(fd, unix.SOL_SOCKET, unix.SO_KEEPALIVE, 0)
+	}
+}
+
+// SetKeepaliveTimes changes only the times of a socket that has keepalive on.
+func SetKeepaliveTimes(fd int, k Keepalive) {
 	setInt(fd, unix.IPPROTO_TCP, unix.TCP_KEEPIDLE, wholeSeconds(k.Idle))
 	setInt(fd, unix.IPPROTO_TCP, unix.TCP_KEEPINTVL, wholeSeconds(k.Interval))
 }
