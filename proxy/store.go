@@ -153,6 +153,17 @@ func (w *Worker) ForgetStore() {
 	w.stored = 0
 }
 
+// NotStored has connections count as not stored, given by the cookies of their entries:
+// Enrol stores them again.
+func (w *Worker) NotStored(cookies map[uint64]bool) {
+	w.each(func(c *Connection) {
+		if c.isStored() && cookies[c.stored] {
+			c.storedIn = w.storing - 1
+			w.stored--
+		}
+	})
+}
+
 // Stored is how many live connections were stored.
 func (w *Worker) Stored() int { return w.stored }
 

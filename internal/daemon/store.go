@@ -22,6 +22,13 @@ const (
 	// reopenEvery is how often a store that is gone is tried again.
 	reopenEvery = time.Second
 
+	// offerEvery is how often a store is offered again what it has refused, if it has
+	// dropped something since.
+	offerEvery = 2 * time.Second
+
+	// refusedEvery is how often the log says that a store refuses something.
+	refusedEvery = time.Minute
+
 	// settleTime bounds the wait until the store has what it was to get, where the
 	// order matters; and the wait at the end.
 	settleTime = 2 * time.Second
@@ -52,6 +59,9 @@ type keeping struct {
 	taken   bool // the store was asked for what it has
 	pending []proxy.StoreOp
 	refused map[string]bool // by name: entries that are not in the store
+	freed   int             // entries that it has dropped since it was offered those again
+	offered time.Time       // when it was
+	told    time.Time       // when the log has said that it refuses something
 	tried   time.Time       // to open the store
 	ended   bool
 
@@ -129,6 +139,7 @@ func (k *keeping) tend() {
 	} else if !k.reopen() {
 		return
 	}
+	k.offerAgain()
 	table := k.daemon.snapshot.Load().table
 	for number, loop := range k.daemon.loops {
 		worker := k.daemon.workers[number]
@@ -164,6 +175,9 @@ func (k *keeping) apply() {
 // do is one thing for the store to do. An error says that the store is gone.
 func (k *keeping) do(store handover.Store, op proxy.StoreOp) error {
 	if op.Put == nil {
+		if !k.refused[op.Name] {
+			k.freed++
+		}
 		delete(k.refused, op.Name)
 		k.missing.Store(int64(len(k.refused)))
 		return store.Drop(op.Name)
@@ -172,13 +186,38 @@ func (k *keeping) do(store handover.Store, op proxy.StoreOp) error {
 	if !errors.Is(err, handover.ErrRefused) {
 		return err
 	}
-	// Not tried again: who is full today is so tomorrow.
-	if k.failures.Add(1); len(k.refused) == 0 {
+	if k.failures.Add(1); time.Since(k.told) >= refusedEvery {
+		k.told = time.Now()
 		k.daemon.log.Warn("the store does not take everything; some connections will not survive a crash", zap.Error(err))
 	}
 	k.refused[op.Name] = true
 	k.missing.Store(int64(len(k.refused)))
 	return nil
+}
+
+// offerAgain has as much stored of what the store has refused as it has room for now.
+func (k *keeping) offerAgain() {
+	if len(k.refused) == 0 || k.freed == 0 || time.Since(k.offered) < offerEvery {
+		return
+	}
+	cookies := make(map[uint64]bool) // of connections
+	k.mu.Lock()
+	for name := range k.refused {
+		if k.freed--; k.freed < 0 {
+			break
+		}
+		delete(k.refused, name)
+		delete(k.listening, name)
+		cookies[handover.EntryCookie(name)] = true
+	}
+	k.mu.Unlock()
+	k.freed, k.offered = 0, time.Now()
+	for number, loop := range k.daemon.loops {
+		loop.Do(func() { k.daemon.workers[number].NotStored(cookies) })
+	}
+	k.missing.Store(int64(len(k.refused)))
+	k.storeListeners()
+	k.apply()
 }
 
 // withoutVoid leaves out what is put only to be dropped.

@@ -18,7 +18,7 @@ import (
 type fakeStore struct {
 	mu      sync.Mutex
 	entries map[string]handover.Entry
-	full    bool
+	most    int           // entries; 0: any number
 	gone    error         // what all calls answer
 	hangs   chan struct{} // calls wait until it is closed; nil: none waits
 	opened  int
@@ -62,7 +62,7 @@ func (f *fakeStore) Put(e handover.Entry) error {
 	if f.gone != nil {
 		return f.gone
 	}
-	if _, has := f.entries[e.Name]; f.full && !has {
+	if _, has := f.entries[e.Name]; f.most > 0 && len(f.entries) >= f.most && !has {
 		return handover.ErrRefused
 	}
 	own, err := e.Duplicate()
@@ -165,18 +165,20 @@ func TestStore(t *testing.T) {
 	tr.waitLog("the store for sockets can be reached")
 	f.waitFor(t, 1, 2)
 
-	f.set(func() { f.full = true })
+	f.set(func() { f.most = 3 })
 	third := tr.connect()
 	tr.echoes(third)
 	tr.waitLog("the store does not take everything; some connections will not survive a crash")
 	f.waitFor(t, 1, 2)
 	eventually(t, "3 entries are reported", func() bool { return tr.daemon.keeping.entries() == 3 })
-	third.Close()
+	first.Close() // now there is room
+	eventually(t, "the third connection is stored", func() bool { return tr.daemon.keeping.missing.Load() == 0 && tr.daemon.keeping.entries() == 3 })
+	f.waitFor(t, 1, 2)
 	if n := tr.daemon.keeping.failures.Load(); n < 2 {
 		t.Errorf("%d failures are counted", n)
 	}
 	tr.daemon.Quit()
-	if _, err := io.ReadAll(first); !errors.Is(err, sock.ECONNRESET) {
+	if _, err := io.ReadAll(third); !errors.Is(err, sock.ECONNRESET) {
 		t.Errorf("at the end the client reads %v", err)
 	}
 	tr.waitEnd()

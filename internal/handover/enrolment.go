@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strconv"
+	"strings"
 
 	"github.com/sluiceproxy/sluice/internal/sock"
 )
@@ -56,7 +58,19 @@ func Enrol(c *Connection) (Entry, error) {
 // EntryName is the name under which the connection is stored whose downstream socket
 // has this cookie. It is the same in every process that has the connection: the next
 // one can drop what this one has put.
-func EntryName(cookie uint64) string { return fmt.Sprintf("connection-%d", cookie) }
+func EntryName(cookie uint64) string { return fmt.Sprint(connectionPrefix, cookie) }
+
+// EntryCookie is the cookie in a name of EntryName; 0: it is not one.
+func EntryCookie(name string) uint64 {
+	digits, ok := strings.CutPrefix(name, connectionPrefix)
+	cookie, err := strconv.ParseUint(digits, 10, 64)
+	if !ok || err != nil {
+		return 0
+	}
+	return cookie
+}
+
+const connectionPrefix = "connection-"
 
 func markOf(fd int) (Mark, error) {
 	cookie, errno := sock.Cookie(fd)

@@ -163,7 +163,7 @@ func TestRecoveredIsStored(t *testing.T) {
 		t.Fatal(err)
 	}
 	c, err := Recover(&entry)
-	if err != nil || c.Stored == 0 || EntryName(c.Stored) != entry.Name || entry.IsListener() {
+	if err != nil || c.Stored == 0 || EntryName(c.Stored) != entry.Name || EntryCookie(entry.Name) != c.Stored || EntryCookie(ListenerName(7)) != 0 || entry.IsListener() {
 		t.Errorf("stored as %d, %v; want the number in %s", c.Stored, err, entry.Name)
 	}
 	text, err := json.Marshal(&c)
