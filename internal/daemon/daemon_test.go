@@ -122,13 +122,26 @@ func (tr *trial) connect() net.Conn {
 	return conn
 }
 
-func (tr *trial) echoes(conn net.Conn) {
+// connectMany makes connections that echo.
+func (tr *trial) connectMany(n int) []net.Conn {
 	tr.t.Helper()
-	if _, err := conn.Write([]byte("hello")); err != nil {
-		tr.t.Fatal(err)
+	conns := make([]net.Conn, n)
+	for i := range conns {
+		conns[i] = tr.connect()
+		tr.echoes(conns[i])
 	}
-	if _, err := io.ReadFull(conn, make([]byte, 5)); err != nil {
-		tr.t.Fatal(err)
+	return conns
+}
+
+func (tr *trial) echoes(conns ...net.Conn) {
+	tr.t.Helper()
+	for _, conn := range conns {
+		if _, err := conn.Write([]byte("hello")); err != nil {
+			tr.t.Fatal(err)
+		}
+		if _, err := io.ReadFull(conn, make([]byte, 5)); err != nil {
+			tr.t.Fatal(err)
+		}
 	}
 }
 

@@ -47,12 +47,7 @@ func TestUpgradeFails(t *testing.T) {
 	}
 	g := newGenerations(t)
 	old := g.first()
-	var conns []net.Conn
-	for range 10 {
-		conn := old.connect()
-		old.echoes(conn)
-		conns = append(conns, conn)
-	}
+	conns := old.connectMany(10)
 	for number, s := range steps {
 		t.Run(s.name, func(t *testing.T) {
 			taker, err := handover.Dial(t.Context(), g.socket, handover.Options{})
@@ -64,16 +59,12 @@ func TestUpgradeFails(t *testing.T) {
 			}
 			taker.Close()
 			eventually(t, "the old process goes on", func() bool { return int(old.daemon.upgrades.failed.Load()) >= number+1 })
-			for _, conn := range conns {
-				old.echoes(conn)
-			}
+			old.echoes(conns...)
 			old.echoes(old.connect())
 		})
 	}
 	now := g.succeed(same)
-	for _, conn := range conns {
-		now.echoes(conn)
-	}
+	now.echoes(conns...)
 }
 
 // Each process that cannot start says so, and the old one goes on.

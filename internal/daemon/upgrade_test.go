@@ -91,21 +91,12 @@ func TestUpgrade(t *testing.T) {
 		t.Run(tc.name, func(t *testing.T) {
 			g := newGenerations(t)
 			old := g.first()
-			var conns []net.Conn
-			for range 300 { // some batches
-				conn := old.connect()
-				old.echoes(conn)
-				conns = append(conns, conn)
-			}
+			conns := old.connectMany(300) // some batches
 			now := g.succeed(tc.change)
-			for _, conn := range conns {
-				now.echoes(conn)
-			}
+			now.echoes(conns...)
 			now.echoes(now.connect())
 			again := g.succeed(same)
-			for _, conn := range conns {
-				again.echoes(conn)
-			}
+			again.echoes(conns...)
 			if n := again.daemon.around.Limits.Active(); n < 300 || again.daemon.epoch != 2 {
 				t.Errorf("%d connections, epoch %d", n, again.daemon.epoch)
 			}
