@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"slices"
@@ -12,6 +13,7 @@ import (
 
 	"github.com/sluiceproxy/sluice/internal/handover"
 	"github.com/sluiceproxy/sluice/internal/sock"
+	"github.com/sluiceproxy/sluice/internal/testnet"
 )
 
 // storeBench is a succession whose old half has a store that does nothing by itself:
@@ -27,13 +29,17 @@ func newStoreBench(t *testing.T) *storeBench {
 	s := &storeBench{succession: newSuccession(t, plain), queue: NewStoreQueue()}
 	s.old.loop.Do(func() { s.old.worker.around.Store = s.queue })
 	t.Cleanup(func() {
-		s.take()
-		for _, op := range s.ops {
-			s.queue.Close(op)
-		}
-		if n := s.queue.Waiting(); n != 0 {
-			t.Errorf("%d entries wait", n)
-		}
+		testnet.Eventually(t, time.Minute, func() error { // connections are ending
+			s.take()
+			for _, op := range s.ops {
+				s.queue.Close(op)
+			}
+			s.ops = nil
+			if n := s.queue.Waiting(); n != 0 {
+				return fmt.Errorf("%d entries wait", n)
+			}
+			return nil
+		})
 	})
 	return s
 }
