@@ -21,6 +21,11 @@ const (
 	// closedSeconds is for how long conntrack keeps what was reset
 	// (nf_conntrack_tcp_timeout_close).
 	closedSeconds = 10
+
+	// crossedSeconds is for how long it keeps one whose reset has crossed data of
+	// the other end: it does not trust the reset then, and waits for an
+	// acknowledgement that never comes (nf_conntrack_tcp_timeout_unacknowledged).
+	crossedSeconds = 300
 )
 
 // holding is what sluice holds without connections.
@@ -84,7 +89,8 @@ func (s *sidecar) untracked() error {
 // tracked are the live TCP connections that conntrack knows on a host, both
 // directions of sluice's among them. What is in TIME_WAIT, LAST_ACK or CLOSE has
 // ended at both ends; so has what was reset, which may still be called by its old
-// state but is kept for no longer than those in CLOSE. Of an attempt that nobody
+// state but is kept for no longer than those in CLOSE, or is called ESTABLISHED, but
+// is not kept for days as those are where all is acknowledged. Of an attempt that nobody
 // has answered (SYN_SENT) there is no packet that could end it. Without the module
 // nothing is tracked.
 func tracked(h *testnet.Host) (live []string) {
@@ -103,8 +109,12 @@ func tracked(h *testnet.Host) (live []string) {
 		if _, err := fmt.Sscan(fields[4], &seconds); err != nil {
 			return []string{line}
 		}
-		switch state := fields[5]; state {
-		case "SYN_RECV", "ESTABLISHED", "FIN_WAIT", "CLOSE_WAIT":
+		switch fields[5] {
+		case "ESTABLISHED":
+			if seconds > crossedSeconds {
+				live = append(live, line)
+			}
+		case "SYN_RECV", "FIN_WAIT", "CLOSE_WAIT":
 			if seconds > closedSeconds {
 				live = append(live, line)
 			}
