@@ -39,11 +39,9 @@ func TestDoomResets(t *testing.T) {
 	if _, err := victim.Read(make([]byte, 1)); !isReset(err) {
 		t.Errorf("the client sees %v, want a reset", err)
 	}
-	w.loop.Do(func() {
-		if o := w.worker.free.outcome; o.reason != accesslog.EndpointUnhealthy || o.closedBy != accesslog.ByProxy {
-			t.Errorf("closed by %s, %s", o.closedBy, o.reason)
-		}
-	})
+	if r := w.last(); r.CloseReason != accesslog.EndpointUnhealthy || r.ClosedBy != accesslog.ByProxy {
+		t.Errorf("closed by %s, %s", r.ClosedBy, r.CloseReason)
+	}
 	w.echoes(elsewhere, "after")
 	w.echoes(w.connect(&Chains{fallback: chain}), "by the second endpoint")
 }

@@ -108,13 +108,8 @@ func TestSuccessor(t *testing.T) {
 		sendParcel(t, socket, &parcel{Conn: e.Connection})
 	}
 	w.eventually("the connection has ended", func() bool { return w.live() == 0 })
-	var line string
-	w.loop.Do(func() {
-		w.worker.free.fill(&w.worker.record)
-		r := &w.worker.record
-		line = fmt.Sprintf("ended %d %s %d %d", r.ConnectionID, r.CloseReason, r.BytesReceived, r.BytesSent)
-	})
-	fmt.Println(line)
+	r := w.last()
+	fmt.Printf("ended %d %s %d %d\n", r.ConnectionID, r.CloseReason, r.BytesReceived, r.BytesSent)
 }
 
 // A stream goes on while its connection moves between two processes.

@@ -3,7 +3,6 @@ package proxy
 import (
 	"testing"
 
-	"github.com/sluiceproxy/sluice/internal/accesslog"
 	"github.com/sluiceproxy/sluice/internal/handover"
 	"github.com/sluiceproxy/sluice/internal/stats"
 )
@@ -49,8 +48,7 @@ func TestOrphans(t *testing.T) {
 			client.Close()
 			server.Close()
 			s.new.eventually("it has ended", func() bool { return s.new.live() == 0 })
-			var r accesslog.Record
-			s.new.loop.Do(func() { s.new.worker.free.fill(&r) })
+			r := s.new.last()
 			if r.Listener != arrived.Listener || r.FilterChain != arrived.Chain || r.UpstreamCluster != arrived.Cluster ||
 				r.Direction != arrived.Direction || r.BytesReceived != 5 || r.BytesSent != 5 {
 				t.Errorf("is logged as %+v", r)

@@ -107,9 +107,7 @@ func TestResetMetByTheLook(t *testing.T) {
 		}
 		w.failed(c)
 		c.OnEvents(downstream, sock.Readable)
-		var r accesslog.Record
-		c.fill(&r)
-		if r.CloseReason != accesslog.Rst || r.Errno != "ECONNRESET" || r.ClosedBy != accesslog.ByDownstream {
+		if r := &w.worker.record; r.CloseReason != accesslog.Rst || r.Errno != "ECONNRESET" || r.ClosedBy != accesslog.ByDownstream {
 			t.Errorf("ended by %s with %s, errno %q", r.ClosedBy, r.CloseReason, r.Errno)
 		}
 	})

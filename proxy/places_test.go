@@ -117,25 +117,31 @@ func (w *workbench) fill(chain *Chain, spare netip.AddrPort) {
 
 func onePerEndpoint(cfg *config.Cluster) { cfg.CircuitBreakers.MaxConnectionsPerEndpoint = 1 }
 
-// A connection that finds endpoints full does not ask thousands of them.
+// A connection that finds endpoints full does not ask thousands of them: where one of
+// twice as many as it asks has room, about half of all connections find it.
 func TestManyFullEndpoints(t *testing.T) {
 	w := newWorkbench(t)
 	var endpoints []netip.AddrPort
-	for i := range 500 {
+	for i := range 2*mostAsked - 1 {
 		endpoints = append(endpoints, netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 1, byte(i >> 8), byte(i)}), 9))
 	}
-	chain := w.ownChain(onePerEndpoint, endpoints...)
-	w.fill(chain, netip.AddrPort{})
-	client := w.connect(&Chains{fallback: chain})
-	if _, err := client.Read(make([]byte, 1)); !isReset(err) {
-		t.Errorf("the client sees %v, want a reset", err)
-	}
-	w.loop.Do(func() {
-		c := w.worker.free
-		if n := c.dialling.tried.Len(); n != mostAsked || c.outcome.flags != accesslog.UpstreamOverflow {
-			t.Errorf("%d endpoints were asked, flags %s; want %d and UO", n, c.outcome.flags, mostAsked)
+	unreachable := netip.MustParseAddrPort("255.255.255.255:9") // connect fails at once
+	chain := w.ownChain(func(cfg *config.Cluster) {
+		onePerEndpoint(cfg)
+		cfg.LBPolicy = config.Random
+	}, append(endpoints, unreachable)...)
+	w.fill(chain, unreachable)
+	seen := make(map[accesslog.Flags]int)
+	for range 40 {
+		client := w.connect(&Chains{fallback: chain})
+		if _, err := client.Read(make([]byte, 1)); !isReset(err) {
+			t.Errorf("the client sees %v, want a reset", err)
 		}
-	})
+		seen[w.last().Flags]++
+	}
+	if found, full := seen[accesslog.UpstreamConnectionFailure], seen[accesslog.UpstreamOverflow]; found == 0 || full == 0 || found+full != 40 {
+		t.Errorf("of 40 connections %d found the endpoint, and %d others; want some of either: %v", found, full, seen)
+	}
 }
 
 // Where one endpoint is full and the other fails, the failure is the reason, in
@@ -150,10 +156,8 @@ func TestFullAndFailing(t *testing.T) {
 		if _, err := client.Read(make([]byte, 1)); !isReset(err) {
 			t.Errorf("the client sees %v, want a reset", err)
 		}
-		w.loop.Do(func() {
-			if o := w.worker.free.outcome; o.flags != accesslog.UpstreamConnectionFailure || o.details != "" {
-				t.Errorf("flags %s, details %q; want UF", o.flags, o.details)
-			}
-		})
+		if r := w.last(); r.Flags != accesslog.UpstreamConnectionFailure || r.TerminationDetails != "" {
+			t.Errorf("flags %s, details %q; want UF", r.Flags, r.TerminationDetails)
+		}
 	}
 }

@@ -7,7 +7,6 @@ import (
 
 	"github.com/sluiceproxy/sluice/cluster"
 	"github.com/sluiceproxy/sluice/config"
-	"github.com/sluiceproxy/sluice/internal/accesslog"
 )
 
 // A connection whose summing up panics is over all the same; left among the live
@@ -49,9 +48,8 @@ func TestFailedAttemptHasNoAddress(t *testing.T) {
 		if _, err := client.Read(make([]byte, 1)); !isReset(err) {
 			t.Errorf("the client sees %v, want a reset", err)
 		}
-		var r accesslog.Record
 		w.eventually("the connection is over", func() bool { return w.live() == 0 })
-		w.loop.Do(func() { w.worker.free.fill(&r) })
+		r := w.last()
 		if r.UpstreamHost != unreachable {
 			continue
 		}

@@ -102,9 +102,8 @@ func (w *Worker) ResetAll() {
 func (w *Worker) take() *Connection {
 	c := w.free
 	if c != nil {
-		w.free = c.next
+		w.free, c.next, c.state = c.next, nil, opening
 		w.kept--
-		*c = Connection{worker: w}
 	} else {
 		c = &Connection{worker: w}
 	}
@@ -146,8 +145,11 @@ func (w *Worker) unlink(c *Connection) {
 	c.next, c.prev = nil, nil
 }
 
+// put takes back what take has given. It forgets everything but what OnPanic may still
+// want to say: what it held of an old configuration would live as long as nobody uses it.
 func (w *Worker) put(c *Connection) {
 	w.unlink(c)
+	*c = Connection{worker: w, id: c.id, state: closed}
 	if w.kept < maxFree {
 		c.next, w.free = w.free, c
 		w.kept++

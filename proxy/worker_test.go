@@ -6,6 +6,8 @@ import (
 	"io"
 	"net"
 	"net/netip"
+	"os"
+	"reflect"
 	"syscall"
 	"testing"
 	"time"
@@ -85,10 +87,13 @@ func newWorkbenchTo(t *testing.T, server netip.AddrPort, change func(*config.Lis
 	hosts, err := intercept.NewHosts()
 	must(t, err)
 	files := accesslog.NewFiles(zap.NewNop())
-	unmatched, err := files.Logger(nil)
+	accessLog := config.DefaultAccessLog()
+	accessLog.Path = os.DevNull
+	everywhere := []config.AccessLog{accessLog} // so that the worker has the last record
+	unmatched, err := files.Logger(everywhere)
 	must(t, err)
 	materials := &Materials{
-		Clusters: map[string]*cluster.Cluster{"app": upstream}, Registry: registry, Files: files, Loops: []listener.Loop{loop},
+		Clusters: map[string]*cluster.Cluster{"app": upstream}, Registry: registry, Files: files, Loops: []listener.Loop{loop}, Default: everywhere,
 	}
 	chains, err := NewChains(&cfg.Listeners[0], materials)
 	must(t, err)
@@ -115,6 +120,12 @@ func newWorkbenchTo(t *testing.T, server netip.AddrPort, change func(*config.Lis
 		must(t, files.Close(context.Background()))
 	})
 	return w
+}
+
+// last is the record of the connection that ended last.
+func (w *workbench) last() (r accesslog.Record) {
+	w.loop.Do(func() { r = w.worker.record })
+	return r
 }
 
 // connect makes a client whose connection the worker serves with chains.
@@ -256,6 +267,9 @@ func TestStructsAreUsedAgain(t *testing.T) {
 	w.loop.Do(func() {
 		for c := w.worker.free; c != nil; c = c.next {
 			kept++
+			if want := (Connection{worker: w.worker, id: c.id, state: closed, next: c.next}); !reflect.DeepEqual(*c, want) {
+				t.Errorf("what is kept of a connection that has ended: %+v", c)
+			}
 		}
 	})
 	if kept != 1 {
