@@ -84,6 +84,8 @@ type Acceptor struct {
 	keepalive sock.Keepalive
 	similar   int // connections accepted with the same keepalive times
 
+	undecided int // connections that wait to be recognised
+
 	expect int    // connections that wait, see OnEvents
 	turn   uint64 // of the loop, when the socket was last reported
 }
@@ -264,11 +266,7 @@ func (a *Acceptor) accept(most int) bool {
 				a.pause()
 				return false
 			}
-			if a.ending {
-				_ = sock.TakeNew(conn) // it is inherited
-			} else {
-				a.vary()
-			}
+			a.vary()
 			a.enter(conn, peer)
 		case sock.EAGAIN:
 			return false
@@ -325,7 +323,11 @@ func (a *Acceptor) recognise(conn Accepted) {
 	waits := a.fd >= 0 && a.loop.Now()-conn.At < recogniseTime // a closed acceptor's loop may stop
 	if !sure && waits && guard.Hosts.Has(conn.Peer.Addr()) {
 		later := conn // so that only here one is allocated
-		a.loop.Post(func() { a.recognise(later) })
+		a.undecided++
+		a.loop.Post(func() {
+			a.undecided--
+			a.recognise(later)
+		})
 		return
 	}
 	conn.Trail = trail

@@ -16,14 +16,14 @@ const (
 )
 
 // Finish closes the socket and loses nobody whom the kernel has let in: it would reset
-// what it finds in the queue, and handshakes that have not ended. So those that come
-// from now on are left to ask again, when they are refused, or another one listens;
-// what has come is accepted for lingerTime. A socket that another process has too is
-// closed at once: the other one goes on, and so does the queue.
+// what it finds in the queue, and handshakes that have not ended. So it lets nobody in
+// from now on (sock.Deafen), and what has come is accepted for lingerTime. A socket that
+// another process has too is closed at once: the other one goes on, and so does the
+// queue.
 func (a *Acceptor) Finish() {
 	switch {
 	case a.fd < 0 || a.ending:
-	case a.watch == 0 || a.shared || sock.DropNew(a.fd) != 0:
+	case a.watch == 0 || a.shared || sock.Deafen(a.fd) != 0:
 		a.FinishNow()
 	default:
 		a.ending = true
@@ -45,6 +45,10 @@ func (a *Acceptor) acceptAll() {
 		}
 	}
 }
+
+// Finished says whether the socket is closed, and every connection that came by it has
+// been admitted or refused.
+func (a *Acceptor) Finished() bool { return a.fd < 0 && a.undecided == 0 }
 
 // lingering is an acceptor that waits for handshakes.
 type lingering struct{ *Acceptor }

@@ -123,7 +123,8 @@ func (d *Daemon) outlast(signals <-chan os.Signal, deadline, quiet <-chan time.T
 			d.stop(which)
 			closed = true
 		case <-poll.C:
-			if closed && d.around.Limits.Active() == 0 && d.closed(which) {
+			// In this order: nothing is accepted any more before it is counted what was.
+			if closed && d.finished(which) && d.around.Limits.Active() == 0 {
 				return byItself
 			}
 		case <-deadline:
@@ -180,13 +181,13 @@ func (d *Daemon) stop(which func(*listener.Listener) bool) {
 	}
 }
 
-// closed says whether the listening sockets of some listeners are.
-func (d *Daemon) closed(which func(*listener.Listener) bool) bool {
+// finished says whether the listening sockets of some listeners are.
+func (d *Daemon) finished(which func(*listener.Listener) bool) bool {
 	d.reloads.mu.Lock()
 	defer d.reloads.mu.Unlock()
-	open := false
-	d.onLoops(d.acceptors, func(a *listener.Acceptor) { open = open || a.Descriptor() >= 0 && which(a.Listener) })
-	return !open
+	finished := true
+	d.onLoops(d.acceptors, func(a *listener.Acceptor) { finished = finished && (a.Finished() || !which(a.Listener)) })
+	return finished
 }
 
 // drainByAdmin stops accepting, now or after drain.min_time. Connections go on,

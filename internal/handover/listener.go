@@ -69,6 +69,9 @@ func RecoverListener(entry *Entry) (ListenerSocket, error) {
 	if errno != 0 || ListenerName(cookie) != entry.Name {
 		return ListenerSocket{}, fmt.Errorf("the socket of %s is not that of its name", entry.Name)
 	}
+	if sock.Deaf(entry.Descriptors[0]) {
+		return ListenerSocket{}, fmt.Errorf("%s was about to be closed", entry.Name)
+	}
 	if errno := sock.NonBlocking(entry.Descriptors[0]); errno != 0 {
 		return ListenerSocket{}, fmt.Errorf("%s: O_NONBLOCK: %w", entry.Name, errno)
 	}

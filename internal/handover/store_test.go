@@ -61,6 +61,12 @@ func TestStoredListener(t *testing.T) {
 			t.Errorf("%s: no error", name)
 		}
 	}
+	if errno := sock.Deafen(l.FD); errno != 0 {
+		t.Fatal(errno)
+	}
+	if _, err := RecoverListener(&entries[0]); err == nil {
+		t.Error("a deaf socket is used")
+	}
 	if _, err := EnrolListener(&ListenerSocket{FD: -1}); err == nil {
 		t.Error("a descriptor that is not open is enrolled")
 	}

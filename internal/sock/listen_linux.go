@@ -116,7 +116,6 @@ func AdoptListener(fd int, addr netip.AddrPort, o ListenOptions) error {
 	if errno := setStream(fd, o.Keepalive, 0); errno != 0 {
 		return &Error{"TCP options", addr, errno}
 	}
-	_ = TakeNew(fd) // or whoever had it before has left it deaf
 	return nil
 }
 
