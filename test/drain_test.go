@@ -119,42 +119,54 @@ func TestQueuedConnections(t *testing.T) {
 	}
 }
 
-// TestDrainUnderLoad has clients come and go while a drain begins. Those that
-// are let in are served.
+// TestDrainUnderLoad has clients come and go while a drain begins, and the application
+// connect until it ends. Those that are let in are served.
 func TestDrainUnderLoad(t *testing.T) {
 	t.Parallel()
-	w, s := drainWorld(t, "{time: 5m, min_time: 100ms, strategy: gradual}")
-	var clients sync.WaitGroup
-	var served atomic.Int32
-	for range 4 {
-		clients.Go(func() {
-			for {
-				conn, err := w.client.Dial("tcp", podIP+":7000")
-				if errors.Is(err, syscall.ECONNREFUSED) {
-					return
+	for _, way := range []struct {
+		name    string
+		address string
+		clients int // between connections of one, sluice is empty at times
+	}{{"inbound", podIP + ":7000", 4}, {"outbound", remoteIP + ":7000", 1}} {
+		t.Run(way.name, func(t *testing.T) {
+			w, s := drainWorld(t, "{time: 5m, min_time: 100ms, strategy: gradual}")
+			from := w.client
+			if way.name == "outbound" {
+				from = w.pod
+			}
+			var clients sync.WaitGroup
+			var served atomic.Int32
+			for range way.clients {
+				clients.Go(func() {
+					for {
+						conn, err := from.Dial("tcp", way.address)
+						if errors.Is(err, syscall.ECONNREFUSED) {
+							return
+						}
+						if err != nil {
+							t.Errorf("dial: %v", err)
+							return
+						}
+						if _, _, err := talk(conn); err != nil {
+							t.Errorf("after %d connections: %v", served.Load(), err)
+						}
+						conn.Close()
+						served.Add(1)
+					}
+				})
+			}
+			w.eventually(func() error {
+				if served.Load() < 50 {
+					return errors.New("the load has not begun")
 				}
-				if err != nil {
-					t.Errorf("dial: %v", err)
-					return
-				}
-				if _, _, err := talk(conn); err != nil {
-					t.Errorf("after %d connections: %v", served.Load(), err)
-				}
-				conn.Close()
-				served.Add(1)
+				return nil
+			})
+			s.signal(syscall.SIGTERM)
+			clients.Wait()
+			if code := s.waitEnd(); code != 0 {
+				t.Errorf("status %d", code)
 			}
 		})
-	}
-	w.eventually(func() error {
-		if served.Load() < 50 {
-			return errors.New("the load has not begun")
-		}
-		return nil
-	})
-	s.signal(syscall.SIGTERM)
-	clients.Wait()
-	if code := s.waitEnd(); code != 0 {
-		t.Errorf("status %d", code)
 	}
 }
 

@@ -112,11 +112,12 @@ const (
 )
 
 // outlast waits until no connection is left, after it has closed some listeners when
-// quiet says so; or until the deadline, a signal that ends, or /quitquitquit.
+// quiet says so, and the others when none was left; or until the deadline, a signal that
+// ends, or /quitquitquit.
 func (d *Daemon) outlast(signals <-chan os.Signal, deadline, quiet <-chan time.Time, which func(*listener.Listener) bool) endedBy {
 	poll := time.NewTicker(drainPoll)
 	defer poll.Stop()
-	closed := false
+	closed, all := false, false
 	for {
 		select {
 		case <-quiet:
@@ -124,9 +125,14 @@ func (d *Daemon) outlast(signals <-chan os.Signal, deadline, quiet <-chan time.T
 			closed = true
 		case <-poll.C:
 			// In this order: nothing is accepted any more before it is counted what was.
-			if closed && d.finished(which) && d.around.Limits.Active() == 0 {
+			if !closed || !d.finished(which) || d.around.Limits.Active() > 0 {
+				continue
+			}
+			if all {
 				return byItself
 			}
+			all, which = true, everyListener
+			d.stop(which)
 		case <-deadline:
 			return byDeadline
 		case <-d.quit:
