@@ -63,7 +63,7 @@ func TestApp(t *testing.T) {
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()
-			address := closedPort(t)
+			address := testnet.ClosedPort(t)
 			if tc.server != nil {
 				address = serve(t, tc.server)
 			}

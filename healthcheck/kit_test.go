@@ -198,13 +198,6 @@ func listen(t testing.TB, address string) net.Listener {
 	return l
 }
 
-// closedPort is an address where nobody listens.
-func closedPort(t testing.TB) netip.AddrPort {
-	l := listen(t, "127.0.0.1:0")
-	l.Close()
-	return l.Addr().(*net.TCPAddr).AddrPort()
-}
-
 // says reads a request up to its empty line, as far as there is one, and answers.
 func says(answer string) func(*served) {
 	return func(conn *served) {

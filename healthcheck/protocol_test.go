@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/sluiceproxy/sluice/config"
+	"github.com/sluiceproxy/sluice/internal/testnet"
 )
 
 // firstResult is what the first check of an endpoint must find.
@@ -38,7 +39,7 @@ func runFirst(t *testing.T, kind config.HealthCheckType, cases []firstResult) {
 	for _, tc := range cases {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()
-			address := closedPort(t)
+			address := testnet.ClosedPort(t)
 			if tc.server != nil {
 				address = serve(t, tc.server)
 			}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/sluiceproxy/sluice/config"
 	"github.com/sluiceproxy/sluice/internal/sock"
+	"github.com/sluiceproxy/sluice/internal/testnet"
 )
 
 // status is a server whose answer a test changes.
@@ -56,7 +57,7 @@ func TestLifeOfAnEndpoint(t *testing.T) {
 
 func TestFirstFailureIsAnEvent(t *testing.T) {
 	r := newRig(t)
-	r.watch(closedPort(t), fast(config.HealthCheckTCP))
+	r.watch(testnet.ClosedPort(t), fast(config.HealthCheckTCP))
 	r.expect(Unhealthy)
 	eventually(t, "more failures", func() bool { return r.group.Counts().Failure >= 3 })
 	if got := r.heard(); !slices.Equal(got, []EventType{EventFailure}) {
@@ -203,7 +204,7 @@ func TestSet(t *testing.T) {
 	if got, _ := r.group.State(1); got != Healthy || connections.Load() != 1 || len(r.changes) != 0 {
 		t.Errorf("%s, %d connections, %d changes", got, connections.Load(), len(r.changes))
 	}
-	r.group.Set([]Target{{ID: 1, Address: closedPort(t)}})
+	r.group.Set([]Target{{ID: 1, Address: testnet.ClosedPort(t)}})
 	r.expect(Unhealthy)
 	r.group.Close()
 	eventually(t, "the end of the group", func() bool { return r.group.Verdict(1).State == Unknown })
@@ -221,7 +222,7 @@ func TestMove(t *testing.T) {
 	answer.Store(good)
 	r.watch(status(t, &answer, &connections, &requests), fast(config.HealthCheckHTTP))
 	r.expect(Healthy)
-	r.group.Set([]Target{{ID: 1, Address: closedPort(t)}})
+	r.group.Set([]Target{{ID: 1, Address: testnet.ClosedPort(t)}})
 	r.expect(Unhealthy)
 	if c := r.group.Counts(); c.Failure < 3 {
 		t.Errorf("unhealthy after %d failures, want 3", c.Failure)

@@ -9,6 +9,7 @@ import (
 	"github.com/sluiceproxy/sluice/cluster"
 	"github.com/sluiceproxy/sluice/config"
 	"github.com/sluiceproxy/sluice/internal/accesslog"
+	"github.com/sluiceproxy/sluice/internal/testnet"
 )
 
 // ownChain is a copy of the workbench's chain that leads to a cluster of its own,
@@ -34,7 +35,7 @@ func (w *workbench) ownChain(change func(*config.Cluster), endpoints ...netip.Ad
 // silent is an address that a connection waits for until the test ends.
 func silent(t *testing.T) netip.AddrPort {
 	t.Helper()
-	address := closedPort(t)
+	address := testnet.ClosedPort(t)
 	mute(t, address)
 	return address
 }
@@ -60,7 +61,7 @@ type placesCase struct {
 // circuit breakers.
 func TestPlacesAreGivenBackOnce(t *testing.T) {
 	echo := func(w *workbench) netip.AddrPort { return w.chains.fallback.routes[0].cluster.Endpoints()[0].Address }
-	closedOne := func(w *workbench) netip.AddrPort { return closedPort(w.t) }
+	closedOne := func(w *workbench) netip.AddrPort { return testnet.ClosedPort(w.t) }
 	silentOne := func(w *workbench) netip.AddrPort { return silent(w.t) }
 	const long = time.Minute
 	fine := func(*workbench, *Chain) {}
@@ -149,7 +150,7 @@ func TestManyFullEndpoints(t *testing.T) {
 func TestFullAndFailing(t *testing.T) {
 	w := newWorkbench(t)
 	unreachable := netip.MustParseAddrPort("255.255.255.255:9") // connect fails at once
-	chain := w.ownChain(onePerEndpoint, closedPort(t), unreachable)
+	chain := w.ownChain(onePerEndpoint, testnet.ClosedPort(t), unreachable)
 	w.fill(chain, unreachable)
 	for range 2 {
 		client := w.connect(&Chains{fallback: chain})

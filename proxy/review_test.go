@@ -1,12 +1,12 @@
 package proxy
 
 import (
-	"net"
 	"net/netip"
 	"testing"
 
 	"github.com/sluiceproxy/sluice/cluster"
 	"github.com/sluiceproxy/sluice/config"
+	"github.com/sluiceproxy/sluice/internal/testnet"
 )
 
 // A connection whose summing up panics is over all the same; left among the live
@@ -34,7 +34,7 @@ func TestFailedAttemptHasNoAddress(t *testing.T) {
 	cfg := config.DefaultCluster()
 	cfg.Name, cfg.Type = "dead", config.ClusterStatic
 	cfg.Endpoints = []config.Endpoint{
-		{Address: config.Address(closedPort(t)), Weight: 1}, {Address: config.Address(unreachable), Weight: 1}, {Address: config.Address(closedPort(t)), Weight: 1},
+		{Address: config.Address(testnet.ClosedPort(t)), Weight: 1}, {Address: config.Address(unreachable), Weight: 1}, {Address: config.Address(testnet.ClosedPort(t)), Weight: 1},
 	}
 	chain := *w.chains.fallback
 	chain.attempts = 2
@@ -61,12 +61,4 @@ func TestFailedAttemptHasNoAddress(t *testing.T) {
 	if seen != 1 {
 		t.Errorf("%d connections ended with the unreachable endpoint, want 1", seen)
 	}
-}
-
-func closedPort(t *testing.T) netip.AddrPort {
-	t.Helper()
-	closed, err := net.Listen("tcp", "127.0.0.1:0")
-	must(t, err)
-	defer closed.Close()
-	return closed.Addr().(*net.TCPAddr).AddrPort()
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/sluiceproxy/sluice/bench"
 	"github.com/sluiceproxy/sluice/bench/backend"
+	"github.com/sluiceproxy/sluice/internal/testnet"
 )
 
 // impatient is how long these tests let nothing move.
@@ -103,12 +104,7 @@ func TestOneMissingAnswer(t *testing.T) {
 }
 
 func TestRefused(t *testing.T) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	target := l.Addr().(*net.TCPAddr).AddrPort()
-	l.Close()
+	target := testnet.ClosedPort(t)
 	for _, tc := range kinds() {
 		t.Run(tc.name, func(t *testing.T) {
 			tc.load.Protocol, tc.load.Duration = bench.Own, time.Minute

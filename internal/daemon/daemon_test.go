@@ -37,13 +37,13 @@ type trial struct {
 func newTrial(t *testing.T) *trial {
 	cfg := config.Default()
 	cfg.Concurrency = 2
-	cfg.Admin.Address, cfg.Metrics.Address, cfg.Readiness.Address = freeAddress(t).String(), "", ""
+	cfg.Admin.Address, cfg.Metrics.Address, cfg.Readiness.Address = testnet.ClosedPort(t).String(), "", ""
 	cfg.Drain.Time, cfg.Drain.MinTime = 30*time.Second, 0
 	upstream := config.DefaultCluster()
 	upstream.Name, upstream.Type = "app", config.ClusterStatic
 	upstream.Endpoints = []config.Endpoint{{Address: config.Address(echoServer(t)), Weight: 1}}
 	ln := config.DefaultListener()
-	ln.Name, ln.Address = "gateway", freeAddress(t)
+	ln.Name, ln.Address = "gateway", testnet.ClosedPort(t)
 	chain := config.DefaultFilterChain()
 	chain.Name, chain.TCPProxy.Cluster = "to-app", "app"
 	ln.DefaultFilterChain = &chain
@@ -153,17 +153,6 @@ func eventually(t *testing.T, what string, holds func() bool) {
 		}
 		return nil
 	})
-}
-
-// freeAddress is one that nobody listens on, and nobody will.
-func freeAddress(t *testing.T) netip.AddrPort {
-	t.Helper()
-	ln, err := net.Listen("tcp", netip.AddrPortFrom(testnet.Loopback(), 0).String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer ln.Close()
-	return ln.Addr().(*net.TCPAddr).AddrPort()
 }
 
 func echoServer(t *testing.T) netip.AddrPort {
@@ -313,7 +302,7 @@ func TestSecondDaemonDoesNotShareThePort(t *testing.T) {
 	tr := newTrial(t)
 	tr.start()
 	second := *tr.cfg
-	second.Admin.Address = freeAddress(t).String()
+	second.Admin.Address = testnet.ClosedPort(t).String()
 	d, err := New(Options{Loaded: Loaded{Config: &second}, Log: zap.NewNop(), Level: zap.NewAtomicLevel()})
 	if err != nil {
 		t.Fatal(err)

@@ -16,6 +16,7 @@ import (
 
 	"github.com/sluiceproxy/sluice/config"
 	"github.com/sluiceproxy/sluice/internal/sock"
+	"github.com/sluiceproxy/sluice/internal/testnet"
 	"github.com/sluiceproxy/sluice/listener"
 )
 
@@ -124,7 +125,7 @@ func TestReloadOfListeners(t *testing.T) {
 	r := newReloadable(t)
 	conn := r.connect()
 	r.echoes(conn)
-	other := freeAddress(t)
+	other := testnet.ClosedPort(t)
 	r.change(func(cfg *config.Config) {
 		cfg.Drain.Time = 2 * time.Second
 		cfg.Drain.MinTime = 0
@@ -186,7 +187,7 @@ func TestReloadTakesAndGives(t *testing.T) {
 	r := newReloadable(t)
 	home := r.cfg.Listeners[0].Address
 	for range 3 {
-		r.change(func(cfg *config.Config) { cfg.Listeners[0].Address = freeAddress(t) })
+		r.change(func(cfg *config.Config) { cfg.Listeners[0].Address = testnet.ClosedPort(t) })
 		r.reload()
 		r.change(func(cfg *config.Config) { cfg.Listeners[0].Address = home })
 		r.reload()
@@ -212,7 +213,7 @@ func TestReloadRejected(t *testing.T) {
 		{"the file is bad", func(*config.Config) {}, errors.New("x.yml:1: listerners: unknown key")},
 		{"an address is taken", func(cfg *config.Config) {
 			second := cfg.Listeners[0]
-			second.Name, second.Address = "second", freeAddress(t)
+			second.Name, second.Address = "second", testnet.ClosedPort(t)
 			third := cfg.Listeners[0]
 			third.Name, third.Address = "third", taken.Addr().(*net.TCPAddr).AddrPort()
 			changed := cfg.Clusters[0]

@@ -12,6 +12,7 @@ import (
 
 	"github.com/sluiceproxy/sluice/internal/handover"
 	"github.com/sluiceproxy/sluice/internal/sock"
+	"github.com/sluiceproxy/sluice/internal/testnet"
 )
 
 // fakeStore is a store in this process that can fail. Its entries outlive daemons.
@@ -252,7 +253,7 @@ func TestStoreAtTheStart(t *testing.T) {
 	t.Run("useless entries", func(t *testing.T) {
 		f := newFakeStore(t)
 		for _, name := range []string{"connection-1", "listener-1", "something else"} {
-			fd, err := sock.Listen(freeAddress(t), sock.ListenOptions{})
+			fd, err := sock.Listen(testnet.ClosedPort(t), sock.ListenOptions{})
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -14,6 +14,7 @@ import (
 	"github.com/sluiceproxy/sluice/config"
 	"github.com/sluiceproxy/sluice/internal/handover"
 	"github.com/sluiceproxy/sluice/internal/sock"
+	"github.com/sluiceproxy/sluice/internal/testnet"
 )
 
 // canTakeOver is what a daemon says when it lets the next one take over.
@@ -31,7 +32,7 @@ type generations struct {
 
 func newGenerations(t *testing.T) *generations {
 	g := &generations{t: t, cfg: newTrial(t).cfg, socket: filepath.Join(t.TempDir(), "takeover")}
-	g.cfg.Metrics.Address, g.cfg.Readiness.Address = freeAddress(t).String(), freeAddress(t).String()
+	g.cfg.Metrics.Address, g.cfg.Readiness.Address = testnet.ClosedPort(t).String(), testnet.ClosedPort(t).String()
 	return g
 }
 
@@ -85,7 +86,7 @@ func TestUpgrade(t *testing.T) {
 		{"fewer loops", func(c *config.Config) { c.Concurrency = 1 }},
 		{"more loops", func(c *config.Config) { c.Concurrency = 4 }},
 		{"without an HTTP port", func(c *config.Config) { c.Metrics.Address = "" }},
-		{"another HTTP port", func(c *config.Config) { c.Metrics.Address = freeAddress(t).String() }},
+		{"another HTTP port", func(c *config.Config) { c.Metrics.Address = testnet.ClosedPort(t).String() }},
 	}
 	for _, tc := range changes {
 		t.Run(tc.name, func(t *testing.T) {
@@ -108,7 +109,7 @@ func TestUpgrade(t *testing.T) {
 func TestUpgradeRemovesListener(t *testing.T) {
 	g := newGenerations(t)
 	second := g.cfg.Listeners[0]
-	second.Name, second.Address = "second", freeAddress(t)
+	second.Name, second.Address = "second", testnet.ClosedPort(t)
 	g.cfg.Listeners = append(g.cfg.Listeners, second)
 	old := g.first()
 	conn, err := net.Dial("tcp", second.Address.String())
@@ -189,7 +190,7 @@ func TestInheritedSockets(t *testing.T) {
 			tr := newTrial(t)
 			made := listenAs(t, tr.cfg.Listeners[0].Address, shares)
 			http := listenAs(t, netip.MustParseAddrPort(tr.cfg.Admin.Address), false)
-			spare := listenAs(t, freeAddress(t), false)
+			spare := listenAs(t, testnet.ClosedPort(t), false)
 			tr.options = func(o *Options) {
 				o.Inherited = []handover.ListenerSocket{made, http, spare}
 			}

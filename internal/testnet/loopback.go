@@ -1,6 +1,7 @@
 package testnet
 
 import (
+	"net"
 	"net/netip"
 	"os"
 )
@@ -11,4 +12,15 @@ import (
 func Loopback() netip.Addr {
 	pid := os.Getpid()
 	return netip.AddrFrom4([4]byte{127, byte(1 + pid>>16&127), byte(pid >> 8), byte(pid)})
+}
+
+// ClosedPort is an address of Loopback where nobody listens.
+func ClosedPort(tb TB) netip.AddrPort {
+	tb.Helper()
+	l, err := net.Listen("tcp", netip.AddrPortFrom(Loopback(), 0).String())
+	if err != nil {
+		tb.Fatalf("find a port where nobody listens: %v", err)
+	}
+	defer l.Close()
+	return l.Addr().(*net.TCPAddr).AddrPort()
 }
