@@ -125,7 +125,7 @@ func (d *Daemon) outlast(signals <-chan os.Signal, deadline, quiet <-chan time.T
 			closed = true
 		case <-poll.C:
 			// In this order: nothing is accepted any more before it is counted what was.
-			if !closed || !d.finished(which) || d.around.Limits.Active() > 0 {
+			if !closed || !d.stopped(which) || d.around.Limits.Active() > 0 {
 				continue
 			}
 			if all {
@@ -187,12 +187,17 @@ func (d *Daemon) stop(which func(*listener.Listener) bool) {
 	}
 }
 
-// finished says whether the listening sockets of some listeners are.
-func (d *Daemon) finished(which func(*listener.Listener) bool) bool {
+// stopped says whether what stop has begun is done.
+func (d *Daemon) stopped(which func(*listener.Listener) bool) bool {
 	d.reloads.mu.Lock()
 	defer d.reloads.mu.Unlock()
+	return d.finished(d.acceptors, which)
+}
+
+// finished says whether the sockets of some listeners are, among some acceptors.
+func (d *Daemon) finished(acceptors [][]*listener.Acceptor, which func(*listener.Listener) bool) bool {
 	finished := true
-	d.onLoops(d.acceptors, func(a *listener.Acceptor) { finished = finished && (a.Finished() || !which(a.Listener)) })
+	d.onLoops(acceptors, func(a *listener.Acceptor) { finished = finished && (a.Finished() || !which(a.Listener)) })
 	return finished
 }
 

@@ -148,8 +148,7 @@ func successor(a *listener.Acceptor, table *listener.Table) *listener.Listener {
 // prepare does everything that can fail: binds what is new, and gets to know the
 // endpoints of new clusters.
 func (d *Daemon) prepare(c *change, old *snapshot) error {
-	// An address that one reload takes away and the next one gives is free.
-	d.onLoops(d.closing, (*listener.Acceptor).FinishNow)
+	d.freeAddresses()
 	for number, list := range c.stay {
 		for i, a := range list {
 			ln := c.become[number][i]
@@ -175,6 +174,16 @@ func (d *Daemon) prepare(c *change, old *snapshot) error {
 		}
 	}
 	return d.keepNew(c, old)
+}
+
+// freeAddresses waits until the sockets are closed that the last reload has ended, a
+// fraction of a second: their addresses may be wanted again.
+func (d *Daemon) freeAddresses() {
+	poll := time.NewTicker(drainPoll)
+	defer poll.Stop()
+	for !d.finished(d.closing, everyListener) {
+		<-poll.C
+	}
 }
 
 // keepNew begins to keep the clusters that are new, and waits until they are

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"time"
 
 	"go.uber.org/zap"
 
@@ -11,6 +12,9 @@ import (
 	"github.com/sluiceproxy/sluice/internal/sock"
 	"github.com/sluiceproxy/sluice/listener"
 )
+
+// addressTime bounds the wait for an address that a process before still uses.
+const addressTime = time.Second
 
 // errNoListener means that every listener's address family is missing here.
 var errNoListener = errors.New("no listener could be bound")
@@ -58,7 +62,7 @@ func (d *Daemon) bindListener(ln *listener.Listener) ([]*listener.Acceptor, erro
 	if len(made) > 0 {
 		return d.complete(ln, made)
 	}
-	err = sock.Probe(ln.Config.Address)
+	err = d.probe(ln.Config.Address)
 	if ln.Config.Address.Addr().Is6() && ipv6Missing(err) {
 		d.log.Warn("this host has no IPv6; the listener is left out", zap.String("listener", ln.Config.Name), zap.Error(err))
 		return nil, nil
@@ -67,6 +71,22 @@ func (d *Daemon) bindListener(ln *listener.Listener) ([]*listener.Acceptor, erro
 		return nil, bindError(ln.Config, err)
 	}
 	return d.complete(ln, nil)
+}
+
+// probe is sock.Probe, with patience for a process before that has the address and is
+// just closing its sockets.
+func (d *Daemon) probe(address netip.AddrPort) error {
+	err := sock.Probe(address)
+	if d.before == nil {
+		return err
+	}
+	poll := time.NewTicker(drainPoll)
+	defer poll.Stop()
+	for began := time.Now(); errors.Is(err, sock.EADDRINUSE) && time.Since(began) < addressTime; {
+		<-poll.C
+		err = sock.Probe(address)
+	}
+	return err
 }
 
 // complete makes sockets for the loops that have none among those that are made.

@@ -77,6 +77,23 @@ func (g *generations) succeed(change func(*config.Config)) *trial {
 
 func same(*config.Config) {}
 
+// TestUpgradeAfterReload has a listener that a reload has just taken away come back with
+// the next process.
+func TestUpgradeAfterReload(t *testing.T) {
+	g := newGenerations(t)
+	old := g.next(same)
+	next := *old.cfg
+	next.Listeners = nil
+	old.load = func() (*Loaded, error) { return &Loaded{Config: &next, Dump: func() any { return nil }}, nil }
+	old.start()
+	old.waitLog(canTakeOver)
+	if _, err := old.daemon.Reload("a test"); err != nil {
+		t.Fatal(err)
+	}
+	now := g.succeed(same)
+	now.echoes(now.connect())
+}
+
 func TestUpgrade(t *testing.T) {
 	changes := []struct {
 		name   string
