@@ -11,22 +11,16 @@ import (
 	"time"
 )
 
-// tracks says whether conntrack of the pod has an entry with a client's port.
-func (w *world) tracks(client net.Conn) bool {
+// waitForgotten waits until conntrack of the pod has forgotten a connection. It looks
+// for both addresses and both ports: other connections may have the same port, and
+// those that ended are known for two minutes.
+func (w *world) waitForgotten(client *net.TCPConn) {
 	w.Helper()
-	_, port, err := net.SplitHostPort(client.LocalAddr().String())
-	if err != nil {
-		w.Fatal(err)
-	}
-	return strings.Contains(w.pod.Run("cat", "/proc/net/nf_conntrack"), " sport="+port+" ")
-}
-
-// waitForgotten waits until conntrack of the pod has forgotten a connection.
-func (w *world) waitForgotten(client net.Conn) {
-	w.Helper()
+	from, to := client.LocalAddr().(*net.TCPAddr).AddrPort(), client.RemoteAddr().(*net.TCPAddr).AddrPort()
+	entry := fmt.Sprintf(" src=%s dst=%s sport=%d dport=%d ", from.Addr(), to.Addr(), from.Port(), to.Port())
 	w.eventually(func() error {
-		if w.tracks(client) {
-			return fmt.Errorf("conntrack still knows %v", client.LocalAddr())
+		if known := w.pod.Run("cat", "/proc/net/nf_conntrack"); strings.Contains(known, entry) {
+			return fmt.Errorf("conntrack still knows%s:\n%s", entry, known)
 		}
 		return nil
 	})
