@@ -17,19 +17,19 @@ const exitValidation = 126
 func newIptablesCommand(env *env) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "iptables",
-		Short: "Install, print or remove the rules that capture a pod's connections",
-		Long: "Installs, prints or removes the iptables rules (and for TPROXY the policy routes) that send a pod's\n" +
+		Short: "Install, pause, print or remove the rules that capture a pod's connections",
+		Long: "Installs, pauses, prints or removes the iptables rules (and for TPROXY the policy routes) that send a pod's\n" +
 			"TCP connections through sluice. Flags and chains are those of istio-iptables; docs/capture.md explains\n" +
-			"every rule. apply and clean need root with CAP_NET_ADMIN, iptables and iproute2.",
+			"every rule. All but print need root with CAP_NET_ADMIN, iptables and iproute2.",
 		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return usageError(cmd, errors.New("what about them? Say apply, clean or print"))
+			return usageError(cmd, errors.New("what about them? Say apply, pause, resume, clean or print"))
 		},
 		SilenceErrors: true,
 		SilenceUsage:  true,
 	}
 	cmd.SetFlagErrorFunc(usageError)
-	cmd.AddCommand(newIptablesApply(env), newIptablesClean(env), newIptablesPrint(env), newIptablesProbe(env))
+	cmd.AddCommand(newIptablesApply(env), newIptablesClean(env), newIptablesPause(env), newIptablesResume(env), newIptablesPrint(env), newIptablesProbe(env))
 	return cmd
 }
 
@@ -119,6 +119,46 @@ func newIptablesClean(env *env) *cobra.Command {
 			fmt.Fprintln(env.stdout, "capture rules removed")
 			return nil
 		},
+	}
+	cmd.Flags().BoolVarP(&dryRun, "dry-run", "n", false, "print what would be done, change nothing")
+	return cmd
+}
+
+func newIptablesPause(env *env) *cobra.Command {
+	return pauseCommand(env, true, &cobra.Command{
+		Use:   "pause",
+		Short: "Capture no new connection; those that were captured go on, which they may not after clean",
+		Long: "Has the rules capture no new connection, until resume or apply. Those that were captured go on; clean\n" +
+			"alone may end them. Before a proxy stops: pause, let it drain, then clean.",
+	})
+}
+
+func newIptablesResume(env *env) *cobra.Command {
+	return pauseCommand(env, false, &cobra.Command{
+		Use:   "resume",
+		Short: "Take back what pause did",
+	})
+}
+
+// pauseCommand fills in what pause and resume have in common.
+func pauseCommand(env *env, paused bool, cmd *cobra.Command) *cobra.Command {
+	var dryRun bool
+	cmd.Args = noArguments
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		host, err, text := toolsOf(env), error(nil), ""
+		switch {
+		case dryRun:
+			text, err = host.DryRunPause(cmd.Context(), paused)
+		case paused:
+			text, err = "capture rules paused\n", host.Pause(cmd.Context())
+		default:
+			text, err = "capture rules resumed\n", host.Resume(cmd.Context())
+		}
+		if err != nil {
+			return &exitError{exitFailure, err}
+		}
+		_, err = fmt.Fprint(env.stdout, text)
+		return err
 	}
 	cmd.Flags().BoolVarP(&dryRun, "dry-run", "n", false, "print what would be done, change nothing")
 	return cmd

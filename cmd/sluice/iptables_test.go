@@ -118,7 +118,7 @@ type usageCase struct {
 
 func TestIptablesWrongUsage(t *testing.T) {
 	for _, c := range []usageCase{
-		{"no verb", "", "apply, clean or print"},
+		{"no verb", "", "apply, pause, resume, clean or print"},
 		{"argument", "print extra", "extra"},
 		{"unknown flag", "print --nope", "nope"},
 		{"port", "print -p 70000", "--envoy-port"},
@@ -201,6 +201,21 @@ func TestIptablesDryRunChangesNothing(t *testing.T) {
 	}
 	if strings.Contains(calls(), "restore") || strings.Contains(calls(), " add ") {
 		t.Errorf("a dry run called\n%s", calls())
+	}
+}
+
+func TestIptablesPause(t *testing.T) {
+	dir, calls := fakeTools(t, "cat >/dev/null\n")
+	for command, want := range map[string]string{"pause": "capture rules paused\n", "resume": "capture rules resumed\n"} {
+		if r := runIptables(dir, command); r.err != nil || r.stdout != want {
+			t.Errorf("%s: stdout %q, error %v", command, r.stdout, r.err)
+		}
+		if r := runIptables(dir, command, "-n"); r.err != nil || r.stdout != "# nothing to do\n" {
+			t.Errorf("%s -n: stdout %q, error %v", command, r.stdout, r.err)
+		}
+	}
+	if strings.Contains(calls(), "restore") {
+		t.Errorf("where nothing was applied it called\n%s", calls())
 	}
 }
 

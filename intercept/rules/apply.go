@@ -21,7 +21,8 @@ func (h Host) Apply(ctx context.Context, sets []RuleSet) error {
 
 // Clean removes all that Apply made, in whichever mode, and nothing else.
 // Nothing to remove is no error. What cannot be removed: the empty nat and
-// mangle tables that iptables made when the first rule came.
+// mangle tables that iptables made when the first rule came. Connections that
+// were captured and live may end; see Pause.
 func (h Host) Clean(ctx context.Context) error { return h.Apply(ctx, nil) }
 
 // DryRun returns as text what Apply would do, and changes nothing. A process
@@ -35,11 +36,7 @@ func (h Host) DryRun(ctx context.Context, sets []RuleSet) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("reading the rules that stand: %w", err)
 	}
-	text := renderSteps(plan(found, sets))
-	if text == "" {
-		text = "# nothing to do\n"
-	}
-	return text, nil
+	return renderOrNothing(plan(found, sets)), nil
 }
 
 func (h Host) read(ctx context.Context, sets []RuleSet) (hostState, error) {

@@ -9,6 +9,7 @@
 //	fmt.Print(rules.Text(sets))                // what `sluice iptables print` shows
 //	host := rules.NewHost(os.Getenv("PATH"))
 //	err = host.Apply(ctx, sets)                // all of it or nothing
+//	err = host.Pause(ctx)                      // captured connections go on, new ones pass
 //	err = host.Clean(ctx)                      // whatever was applied before
 //
 // The way from flags to packets is one line of pure functions: Options are

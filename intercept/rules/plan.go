@@ -34,11 +34,8 @@ func plan(found hostState, sets []RuleSet) []step {
 				from = &tableState{name: name}
 			}
 			to := from.with(set.table(name))
-			if text := transition(from, &to); text != "" {
-				tables = append(tables, step{
-					do:   restoreCommand(f, text),
-					undo: restoreCommand(f, transition(&to, from)),
-				})
+			if s := tableStep(f, from, &to); s.do.stdin != "" {
+				tables = append(tables, s)
 			}
 		}
 	}
@@ -55,6 +52,10 @@ func (s RuleSet) table(name string) Table {
 	return Table{Name: name}
 }
 
+func tableStep(f Family, from, to *tableState) step {
+	return step{do: restoreCommand(f, transition(from, to)), undo: restoreCommand(f, transition(to, from))}
+}
+
 func restoreCommand(f Family, text string) command {
 	return command{name: f.restoreTool(), args: []string{"--noflush", lockWait}, stdin: text}
 }
@@ -63,6 +64,14 @@ func restoreCommand(f Family, text string) command {
 // yet. Everything but the input of iptables-restore and ip6tables-restore is
 // a comment.
 func Text(sets []RuleSet) string { return renderSteps(plan(hostState{}, sets)) }
+
+// renderOrNothing says so when there is nothing to do.
+func renderOrNothing(steps []step) string {
+	if len(steps) == 0 {
+		return "# nothing to do\n"
+	}
+	return renderSteps(steps)
+}
 
 func renderSteps(steps []step) string {
 	var b strings.Builder
