@@ -73,11 +73,14 @@ func unit(t *testing.T, name string) map[string][]string {
 }
 
 func TestUnitsStartWhatExists(t *testing.T) {
-	for _, name := range []string{"sluice.service", "sluice-iptables.service"} {
+	for _, name := range []string{"sluice.service", "sluice-iptables.service", "capture.conf"} {
 		u, found := unit(t, name), 0
-		for _, key := range []string{"ExecStartPre", "ExecStart", "ExecStop"} {
+		for _, key := range []string{"ExecStartPre", "ExecStart", "ExecStartPost", "ExecReload", "ExecStop"} {
 			for _, line := range u["Service."+key] {
-				words := strings.Fields(line)
+				words := strings.Fields(strings.TrimLeft(line, "-+"))
+				if words[0] == "/bin/kill" {
+					continue
+				}
 				if words[0] != "/usr/local/bin/sluice" {
 					t.Errorf("%s: %s=%s", name, key, line)
 				}
@@ -107,7 +110,11 @@ func TestUnit(t *testing.T) {
 		{"tproxy.conf", "Service.PrivateUsers", "[no]"},
 		{"store.conf", "Service.Environment", "[SLUICE_STORE=systemd]"},
 		{"store.conf", "Service.NotifyAccess", "[all]"},
-		{"sluice-iptables.service", "Unit.PartOf", "[sluice.service]"},
+		{"sluice-iptables.service", "Unit.StopWhenUnneeded", "[yes]"},
+		{"sluice-iptables.service", "Unit.PartOf", "[]"}, // each crash would take the rules away
+		{"sluice-iptables.service", "Unit.Requires", "[]"},
+		{"capture.conf", "Unit.Wants", "[sluice-iptables.service]"},
+		{"sluice.service", "Unit.StartLimitIntervalSec", "[0]"},
 		{"sluice-iptables.service", "Unit.After", "[sluice.service]"},
 	} {
 		if got := fmt.Sprint(unit(t, tc.file)[tc.key]); got != tc.want {
