@@ -119,11 +119,16 @@ func AdoptListener(fd int, addr netip.AddrPort, o ListenOptions) error {
 	return nil
 }
 
-// SharesPort says whether other sockets may be bound to a socket's address beside it
-// (SO_REUSEPORT in socket(7)).
+// SharesPort says whether this process may bind other sockets to a socket's address
+// beside it: with SO_REUSEPORT, and if the socket is of the same user ("port
+// hijacking" in socket(7)), which one that systemd has made is not.
 func SharesPort(fd int) bool {
 	shares, errno := getInt(fd, unix.SOL_SOCKET, unix.SO_REUSEPORT)
-	return errno == 0 && shares != 0
+	if errno != 0 || shares == 0 {
+		return false
+	}
+	var owner unix.Stat_t
+	return unix.Fstat(fd, &owner) == nil && int(owner.Uid) == unix.Geteuid()
 }
 
 func socket(family int) (int, Errno) {
