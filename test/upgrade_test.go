@@ -1,6 +1,7 @@
 package test
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -103,8 +104,18 @@ func longestPause(t *testing.T, log string) time.Duration {
 	return pause
 }
 
-// TestUpgradeBySignal upgrades by SIGUSR2: each process starts the next one.
+// TestUpgradeBySignal upgrades by SIGUSR2: each process starts the next one, as its
+// own child, or as one of the service manager that has started the first.
 func TestUpgradeBySignal(t *testing.T) {
+	t.Run("alone", func(t *testing.T) {
+		upgradeBySignal(t, func(*world, *launch) {}, gone)
+	})
+	t.Run("under a service manager", func(t *testing.T) {
+		upgradeBySignal(t, func(w *world, l *launch) { l.env = []string{"NOTIFY_SOCKET=" + newManager(w).path} }, reaped)
+	})
+}
+
+func upgradeBySignal(t *testing.T, prepare func(*world, *launch), ended func(pid int) error) {
 	w := newWorld(t)
 	w.applyRules(redirect)
 	log := w.file("log", "")
@@ -113,16 +124,31 @@ func TestUpgradeBySignal(t *testing.T) {
 	}
 	l := asSidecar(redirect)
 	l.before = []string{"sh", "-c", `exec "$@" 2>>` + log, "sh"} // outlives the first process
+	prepare(w, &l)
 	s := newSidecar(w, upgradeText(0), l)
 	s.waitReady()
 	first := s.process
 	live := newTide(w, newWay(w, "inbound", w.client, w.pod, podIP+":7100"), 40, 0, 50*time.Millisecond)
 	pid := first.PID()
+	s.put("listeners: [{name: broken")
+	if err := syscall.Kill(pid, syscall.SIGUSR2); err != nil {
+		t.Fatal(err)
+	}
+	w.eventually(func() error {
+		text, err := os.ReadFile(log)
+		if !strings.Contains(string(text), "the new process has ended") {
+			err = errors.Join(err, fmt.Errorf("it does not say that the new process has failed:\n%s", text))
+		}
+		return err
+	})
+	s.put(upgradeText(0))
+	var successors []int
 	for number := range 3 {
 		if err := syscall.Kill(pid, syscall.SIGUSR2); err != nil {
 			t.Fatal(err)
 		}
 		pid = successorOf(w, log, number)
+		successors = append(successors, pid)
 	}
 	if status := first.Wait(patience); status != 0 {
 		t.Errorf("the first process has ended with status %d", status)
@@ -133,7 +159,9 @@ func TestUpgradeBySignal(t *testing.T) {
 	if err := syscall.Kill(pid, syscall.SIGTERM); err != nil {
 		t.Fatal(err)
 	}
-	testnet.Eventually(w, patience, func() error { return gone(pid) })
+	for _, pid := range successors {
+		testnet.Eventually(w, patience, func() error { return ended(pid) })
+	}
 	text, err := os.ReadFile(log)
 	if err != nil || strings.Contains(string(text), "panic") || strings.Contains(string(text), "DATA RACE") {
 		t.Errorf("the log (%v):\n%s", err, text)
@@ -163,6 +191,17 @@ func successorOf(w *world, log string, before int) (pid int) {
 func gone(pid int) error {
 	if err := syscall.Kill(pid, 0); err != syscall.ESRCH {
 		return fmt.Errorf("process %d is still there (%v)", pid, err)
+	}
+	return nil
+}
+
+// reaped says whether a process that this one is the parent of, but did not start, has
+// ended well.
+func reaped(pid int) error {
+	var status syscall.WaitStatus
+	got, err := syscall.Wait4(pid, &status, syscall.WNOHANG, nil)
+	if err != nil || got != pid || status.ExitStatus() != 0 {
+		return fmt.Errorf("waiting for process %d gives %d, status %d (%v)", pid, got, status, err)
 	}
 	return nil
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -17,6 +18,10 @@ import (
 // for SIGUSR2 where to take over.
 const upgradeFrom = "SLUICE_UPGRADE_FROM"
 
+// errManagersChild is how a new process has ended that the service manager is the
+// parent of.
+var errManagersChild = errors.New("its status is known to the service manager")
+
 // upgradeOf is from where this process takes over, and how the next one does.
 func upgradeOf(takeover string, env *env) daemon.Upgrade {
 	u := daemon.Upgrade{From: takeover, At: takeover, Start: func(from string) (<-chan error, error) { return startSuccessor(env, from) }}
@@ -27,7 +32,10 @@ func upgradeOf(takeover string, env *env) daemon.Upgrade {
 }
 
 // startSuccessor starts the program that is installed where this process's was, with
-// the same arguments. What it sends is how the process has ended.
+// the same arguments. What it sends is how the process has ended. A service manager is
+// told that it is the main process from now on, and must be its parent by then: systemd
+// does not wait for the end of another process's child, it kills it at once when the
+// unit is stopped (main_pid_alien in its sources).
 func startSuccessor(env *env, from string) (<-chan error, error) {
 	program, err := os.Executable()
 	if err != nil {
@@ -36,11 +44,17 @@ func startSuccessor(env *env, from string) (<-chan error, error) {
 	cmd := exec.Command(program, os.Args[1:]...)
 	cmd.Env = successorEnviron(env.environ(), from)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
+	wait := cmd.Wait
+	if env.getenv("NOTIFY_SOCKET") != "" {
+		var sibling sock.Sibling
+		cmd.SysProcAttr = sibling.Attributes()
+		wait = func() error { return errors.Join(errManagersChild, sibling.Wait()) }
+	}
 	if err := cmd.Start(); err != nil {
 		return nil, err
 	}
 	ended := make(chan error, 1)
-	go func() { ended <- cmd.Wait() }()
+	go func() { ended <- wait() }()
 	return ended, nil
 }
 
