@@ -14,7 +14,7 @@ export GOFLAGS := $(GOFLAGS) -buildvcs=false
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help build build-bench demo test lint bench bench-full bench-smoke bench-peers microbench pgo fuzz fuzz-smoke soak reproducible sbom vuln clean
+.PHONY: help build build-bench demo test lint bench bench-full bench-smoke bench-peers microbench pgo fuzz fuzz-smoke soak systemd reproducible sbom vuln clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
@@ -54,6 +54,10 @@ microbench: ## the Go benchmarks of the hot path, summed up by benchstat
 
 pgo: ## make the profile that builds are optimised by, cmd/sluice/default.pgo
 	@scripts/pgo
+
+systemd: ## run the files of deploy under a real systemd, in namespaces; needs root and systemd; not in CI
+	@scripts/install-tools systemd
+	CGO_ENABLED=0 go test -tags systemd -count=1 -v -run '^TestSystemd$$' ./test
 
 fuzz: ## run each fuzz target for FUZZTIME (10s)
 	@scripts/fuzz $(FUZZTIME)
