@@ -194,11 +194,11 @@ func runBadInput(s *sidecar, v *way, c badInput) {
 	case sent:
 		wantReset(s.w, client)
 	}
-	address := client.LocalAddr().String()
-	if c.want.reason == "loop_guard" {
-		address = "1.2.3.4:11" // the header is believed before it is refused
+	remote, local := client.LocalAddr().String(), v.address
+	if c.want.reason == "loop_guard" { // the header is believed before it is refused
+		remote, local = "1.2.3.4:11", podIP+":15006"
 	}
-	r := s.endOf(address)
+	r := s.endOf(remote, local)
 	if r.ending() != c.want || r.Details != c.details || r.Chain != c.chain || (r.Reason == "rst") != (r.Errno == "ECONNRESET") {
 		s.w.Errorf("record %+v,\nwant %+v", r, c)
 	}

@@ -79,7 +79,7 @@ func (l *load) one(from *testnet.Host, address string) {
 		l.mu.Lock()
 		defer l.mu.Unlock()
 		if len(l.failures) < 10 {
-			l.failures = append(l.failures, fmt.Errorf("to %s: %w", address, err))
+			l.failures = append(l.failures, fmt.Errorf("%s: to %s: %w", time.Now().UTC().Format(time.RFC3339Nano), address, err))
 		}
 	}
 }

@@ -70,22 +70,26 @@ func (s *sidecar) records() []record {
 // may be closed already.
 func (s *sidecar) ended(conn net.Conn) record {
 	s.w.Helper()
-	return s.endOf(conn.LocalAddr().String())
+	return s.endOf(conn.LocalAddr().String(), conn.RemoteAddr().String())
 }
 
-// endOf is the same for the client's address, ip:port.
-func (s *sidecar) endOf(client string) record {
+// endOf is the same for the addresses of the client and of what it asked for, ip:port
+// each. The client's alone would not do: the kernel may choose the port of an earlier
+// connection to another destination again.
+func (s *sidecar) endOf(remote, local string) record {
 	s.w.Helper()
 	var found []record
 	testnet.Eventually(s.w, patience, func() error {
-		found = s.filter(func(r record) bool { return r.Remote == client && r.Type == "TcpConnectionEnd" })
+		found = s.filter(func(r record) bool {
+			return r.Remote == remote && r.Local == local && r.Type == "TcpConnectionEnd"
+		})
 		if len(found) == 0 {
-			return fmt.Errorf("no access log line about the connection from %s", client)
+			return fmt.Errorf("no access log line about the connection from %s to %s", remote, local)
 		}
 		return nil
 	})
 	if len(found) > 1 {
-		s.w.Errorf("%d access log lines about the connection from %s: %+v", len(found), client, found)
+		s.w.Errorf("%d access log lines about the connection from %s to %s: %+v", len(found), remote, local, found)
 	}
 	return found[0]
 }
