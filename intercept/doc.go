@@ -4,5 +4,6 @@
 // themselves are in intercept/rules.
 //
 //	destination, err := intercept.Redirect.OriginalDestination(fd, peer)
-//	if guard.Trail(peer, destination).Has(listener) { ... } // our own connection, for the second time
+//	trail, sure := guard.Trail(peer, destination)
+//	if trail.Turns(listener) >= mode.Turns() { ... } // our own connection, again and again
 package intercept

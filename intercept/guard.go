@@ -13,11 +13,12 @@ import (
 //
 // Two signs give a loop away. The original destination is an address of this
 // host with a capture listener's own port; or the captured connection is one
-// that the daemon itself is dialling, already captured by the same listener
-// once. The second sign needs no knowledge of addresses: a redirected
-// connection keeps its source, and its original destination is what was
-// dialled. That it came through another listener before is no loop: a pod that
-// calls itself by its own address passes outbound capture and then inbound.
+// that the daemon itself is dialling, captured by the same listener before, as
+// often as that may happen (Mode.Turns). The second sign needs no knowledge of
+// addresses: a redirected connection keeps its source, and its original
+// destination is what was dialled. That it came through another listener before
+// is no loop: a pod that calls itself by its own address passes outbound capture
+// and then inbound.
 //
 // The source port of a dialled connection is known only when connect(2) has
 // returned, and by then another loop may have accepted it. So a dial is announced
@@ -40,15 +41,23 @@ type Guard struct {
 	begun map[uint64]int
 }
 
-// Trail is the set of listeners that a connection came through, by ordinal.
-// Listeners whose ordinals are equal modulo 64 count as one.
-type Trail uint64
+// Trail is the listeners that a connection came through, by ordinal, and which of
+// them more than once. Listeners whose ordinals are equal modulo 64 count as one.
+// The zero Trail is that of a connection of others.
+type Trail struct{ once, again uint64 }
 
 // With is the trail after one more listener.
-func (t Trail) With(listener int) Trail { return t | 1<<(uint(listener)%64) }
+func (t Trail) With(listener int) Trail {
+	bit := uint64(1) << (uint(listener) % 64)
+	return Trail{t.once | bit, t.again | t.once&bit}
+}
 
-// Has says whether the listener is on the trail.
-func (t Trail) Has(listener int) bool { return t&(1<<(uint(listener)%64)) != 0 }
+// Turns is how often the connection came through the listener: 0, 1, or 2 for more
+// than once.
+func (t Trail) Turns(listener int) int {
+	bit := uint(listener) % 64
+	return int(t.once>>bit&1 + t.again>>bit&1)
+}
 
 // NewGuard makes a guard that asks hosts for this host's addresses.
 func NewGuard(hosts *Hosts) *Guard {

@@ -12,7 +12,7 @@ import (
 func TestGuardForgets(t *testing.T) {
 	g := NewGuard(nil)
 	from, to := netip.MustParseAddrPort("10.4.0.5:40000"), netip.MustParseAddrPort("10.4.1.12:9080")
-	trail := Trail(0).With(3)
+	trail := Trail{}.With(3)
 	g.Claim(from, to, trail)
 	if got, _ := g.Trail(from, to); got != trail {
 		t.Errorf("trail is %b, want %b", got, trail)
@@ -22,12 +22,12 @@ func TestGuardForgets(t *testing.T) {
 		"another port":   {netip.AddrPortFrom(from.Addr(), 40001), to},
 		"another target": {from, netip.AddrPortFrom(to.Addr(), 80)},
 	} {
-		if got, _ := g.Trail(other[0], other[1]); got != 0 {
+		if got, _ := g.Trail(other[0], other[1]); got != (Trail{}) {
 			t.Errorf("%s has the trail %b, want none", name, got)
 		}
 	}
 	g.Closed(from, to)
-	if got, _ := g.Trail(from, to); got != 0 {
+	if got, _ := g.Trail(from, to); got != (Trail{}) {
 		t.Errorf("closed connection has the trail %b", got)
 	}
 	if len(g.own) != 0 {
@@ -40,8 +40,8 @@ func TestGuardForgets(t *testing.T) {
 func TestGuardKnowsMappedAddresses(t *testing.T) {
 	g := NewGuard(nil)
 	to := netip.MustParseAddrPort("10.4.1.12:9080")
-	g.Claim(netip.MustParseAddrPort("[::ffff:10.4.0.5]:40000"), to, Trail(0).With(1))
-	if trail, _ := g.Trail(netip.MustParseAddrPort("10.4.0.5:40000"), to); trail == 0 {
+	g.Claim(netip.MustParseAddrPort("[::ffff:10.4.0.5]:40000"), to, Trail{}.With(1))
+	if trail, _ := g.Trail(netip.MustParseAddrPort("10.4.0.5:40000"), to); trail == (Trail{}) {
 		t.Error("the mapped form of the address is taken for another")
 	}
 }
@@ -63,7 +63,7 @@ func TestGuardIsNotSureWhileADialIsUnderWay(t *testing.T) {
 	if !sure(from, netip.AddrPortFrom(to.Addr(), 80)) {
 		t.Error("not sure of a connection to where nobody dials")
 	}
-	g.Landed(from, to, Trail(0).With(1))
+	g.Landed(from, to, Trail{}.With(1))
 	if !sure(from, to) || sure(other, to) {
 		t.Error("the dial that has landed is known, the other is still under way")
 	}
@@ -74,10 +74,10 @@ func TestGuardIsNotSureWhileADialIsUnderWay(t *testing.T) {
 }
 
 func TestTrail(t *testing.T) {
-	trail := Trail(0).With(0).With(63)
-	for listener, want := range map[int]bool{0: true, 1: false, 63: true, 64: true} {
-		if trail.Has(listener) != want {
-			t.Errorf("Has(%d) = %t", listener, !want)
+	trail := Trail{}.With(0).With(63).With(63).With(63)
+	for listener, want := range map[int]int{0: 1, 1: 0, 63: 2, 64: 1} {
+		if got := trail.Turns(listener); got != want {
+			t.Errorf("%d turns through listener %d, want %d", got, listener, want)
 		}
 	}
 }

@@ -28,6 +28,19 @@ const (
 // Captures says whether capture rules bring the connections.
 func (m Mode) Captures() bool { return m != Direct }
 
+// Turns is how often a connection may come through a listener of this mode; coming
+// once more makes it a loop. REDIRECT takes two: after a connection was reset,
+// conntrack remembers its ports and where it was sent for a while
+// (nf_conntrack_tcp_timeout_close, 10 s), and when the daemon happens to dial the
+// same destination from the same port, that connection is sent to the daemon too. It
+// is no loop: the next one, from another port, goes where it should.
+func (m Mode) Turns() int {
+	if m == Redirect {
+		return 2
+	}
+	return 1
+}
+
 // OriginalDestination is where the connection on fd, which came from peer,
 // wanted to go. It wraps ErrNoOriginalDestination where there is none and
 // should be one.

@@ -337,7 +337,7 @@ func (a *Acceptor) recognise(conn Accepted) {
 // admit lets a connection in or refuses it. Limits are asked last, so that
 // refused connections hold no place.
 func (a *Acceptor) admit(conn Accepted) {
-	if conn.Trail.Has(a.Listener.Ordinal) || a.ownPort(&conn) {
+	if conn.Trail.Turns(a.Listener.Ordinal) >= a.Listener.Mode.Turns() || a.ownPort(&conn) {
 		conn.Refusal = LoopGuard
 		a.take(conn)
 		return

@@ -156,7 +156,7 @@ func TestAccept(t *testing.T) {
 	if got.accepted.Peer.String() != client.LocalAddr().String() || got.accepted.Destination != addr {
 		t.Errorf("peer %s, destination %s, want %s and %s", got.accepted.Peer, got.accepted.Destination, client.LocalAddr(), addr)
 	}
-	if !got.accepted.Trail.Has(d.ln.Ordinal) {
+	if got.accepted.Trail.Turns(d.ln.Ordinal) != 1 {
 		t.Error("the listener is not on the connection's trail")
 	}
 	if d.ln.Active() != 1 || d.entrance.Limits.Active() != 1 || d.entrance.Loops[0].Load() != 1 {
@@ -396,7 +396,7 @@ func TestRefusedAtTheDoor(t *testing.T) {
 		a, addr := d.acceptor(0)
 		client := d.connect(addr)
 		local := client.LocalAddr().(*net.TCPAddr).AddrPort()
-		d.entrance.Guard.Claim(local, addr, intercept.Trail(0).With(d.ln.Ordinal))
+		d.entrance.Guard.Claim(local, addr, intercept.Trail{}.With(d.ln.Ordinal))
 		d.open(a)
 		if got := d.wait(1)[0].accepted.Refusal; got != LoopGuard {
 			t.Errorf("refusal %d, want LoopGuard", got)
@@ -407,7 +407,7 @@ func TestRefusedAtTheDoor(t *testing.T) {
 		a, addr := d.acceptor(0)
 		client := d.connect(addr)
 		local := client.LocalAddr().(*net.TCPAddr).AddrPort()
-		d.entrance.Guard.Claim(local, addr, intercept.Trail(0).With(d.ln.Ordinal+1))
+		d.entrance.Guard.Claim(local, addr, intercept.Trail{}.With(d.ln.Ordinal+1))
 		d.open(a)
 		if got := d.wait(1)[0].accepted.Refusal; got != Admitted {
 			t.Errorf("refusal %d, want none: a pod may call itself", got)
@@ -425,7 +425,7 @@ func TestAcceptWaitsForADialUnderWay(t *testing.T) {
 	d.open(a)
 	a.loop.Do(func() {}) // it has accepted by now, or does so below
 	local := client.LocalAddr().(*net.TCPAddr).AddrPort()
-	d.entrance.Guard.Landed(local, addr, intercept.Trail(0).With(d.ln.Ordinal))
+	d.entrance.Guard.Landed(local, addr, intercept.Trail{}.With(d.ln.Ordinal))
 	if got := d.wait(1)[0].accepted.Refusal; got != LoopGuard {
 		t.Errorf("refusal %d, want LoopGuard", got)
 	}

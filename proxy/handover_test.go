@@ -265,7 +265,7 @@ func TestHandOverKeepsAll(t *testing.T) {
 	s.old.loop.Do(func() {
 		c := s.old.worker.live
 		c.logPolicy = "watched"
-		c.trail = intercept.Trail(0).With(0)
+		c.trail = intercept.Trail{}.With(0).With(0)
 		c.patience = patience{waiting: true, asked: c.loop().Now()}
 		c.dialling.attempts = 3
 		c.inspection = &listener.Inspection{NameKnown: true}
@@ -278,10 +278,10 @@ func TestHandOverKeepsAll(t *testing.T) {
 	first[0].close()
 	told := first[0].Connection
 	guard := s.new.worker.around.Guard
-	if trail, _ := guard.Trail(told.UpstreamLocal, told.Endpoint); !trail.Has(0) {
+	if trail, _ := guard.Trail(told.UpstreamLocal, told.Endpoint); trail.Turns(0) != 2 {
 		t.Errorf("the new guard knows the trail %v", trail)
 	}
-	if !s.old.worker.around.Guard.Claim(told.UpstreamLocal, told.Endpoint, 0) {
+	if !s.old.worker.around.Guard.Claim(told.UpstreamLocal, told.Endpoint, intercept.Trail{}) {
 		t.Error("the old guard still knows the connection")
 	}
 	var record, again = told, handover.Connection{}

@@ -113,11 +113,14 @@ func (h *Homes) find(conn *handover.Connection) home {
 	return home{ln, chain, way, true}
 }
 
-// trailNames are the bound listeners of a trail.
+// trailNames are the bound listeners of a trail, each as often as it was passed.
 func trailNames(trail intercept.Trail, table *listener.Table) []string {
 	var list []string
 	for _, ln := range table.Listeners() {
-		if ln.Config.Bind && trail.Has(ln.Ordinal) {
+		if !ln.Config.Bind {
+			continue
+		}
+		for range trail.Turns(ln.Ordinal) {
 			list = append(list, ln.Config.Name)
 		}
 	}

@@ -82,12 +82,12 @@ func TestWrongUser(t *testing.T) {
 	}
 	s.waitMetric(tries, "sluice_loop_guard_total")
 	s.waitRecords(tries, guarded)
-	// Each connection is dialled once, also where another loop accepts what this
-	// one dials, and leaves a line for either turn.
-	if dials := s.metrics().sum("envoy_cluster_upstream_cx_total"); dials != tries {
+	// Each connection is dialled twice, also where another loop accepts what this
+	// one dials, and leaves a line for each turn.
+	if dials := s.metrics().sum("envoy_cluster_upstream_cx_total"); dials != 2*tries {
 		t.Errorf("%d connections made sluice dial %v times", tries, dials)
 	}
-	s.waitRecords(2*tries, func(record) bool { return true })
+	s.waitRecords(3*tries, func(record) bool { return true })
 	// What comes in is dialled from 127.0.0.6, which is never captured.
 	converse(s, w.client, podIP+":7000")
 }

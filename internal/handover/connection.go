@@ -14,7 +14,7 @@ type Connection struct {
 	Cluster  string
 
 	Direction string   // of the listener
-	Trail     []string // bound listeners that it came through, by name, for the loop guard
+	Trail     []string // bound listeners that it came through, by name and as often, for the loop guard
 
 	Peer          netip.AddrPort // of the downstream socket
 	Source        netip.AddrPort // the client, as a PROXY header told it
