@@ -168,9 +168,10 @@ func tableArgs(table uint32) []string {
 }
 
 // addrArgs: preferred_lft 0 keeps the kernel from ever choosing ::6 as a
-// source by itself; whoever binds to it still can.
+// source by itself; whoever binds to it still can, and with nodad at once. Without
+// it the address is tentative, also on lo, until a kernel thread has been there.
 func addrArgs() []string {
-	return []string{"addr", "add", passthroughIPv6, "dev", "lo", "metric", strconv.Itoa(ownerMetric), "preferred_lft", "0"}
+	return []string{"addr", "add", passthroughIPv6, "dev", "lo", "metric", strconv.Itoa(ownerMetric), "nodad", "preferred_lft", "0"}
 }
 
 func number(n uint32) string { return strconv.FormatUint(uint64(n), 10) }

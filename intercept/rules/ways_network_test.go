@@ -3,6 +3,7 @@ package rules
 import (
 	"net"
 	"net/netip"
+	"strings"
 	"testing"
 )
 
@@ -142,7 +143,8 @@ func TestWays(t *testing.T) {
 }
 
 // TestPassthroughSource: what the proxy sends from 127.0.0.6 or ::6 reaches
-// the application, in both modes. ::6 is there because apply has added it.
+// the application, in both modes. ::6 is there because apply has added it, and is
+// never tentative.
 func TestPassthroughSource(t *testing.T) {
 	for _, mode := range []Mode{Redirect, TProxy} {
 		t.Run(string(mode), func(t *testing.T) {
@@ -151,6 +153,9 @@ func TestPassthroughSource(t *testing.T) {
 			o.Mode = mode
 			f.capture(o)
 			f.apply(o)
+			if added := f.pod.Run("ip", "-6", "addr", "show", "dev", "lo", "to", passthroughIPv6); !strings.Contains(added, " nodad ") {
+				t.Errorf("::6 is looked at for duplicates:\n%s", added)
+			}
 			for _, p := range families() {
 				d := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(p.passthrough)}}
 				if got, want := f.proxy().ask(d, p.pod, 9080), "app from "+p.passthrough; got != want {
