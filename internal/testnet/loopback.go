@@ -4,6 +4,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"sync"
 )
 
 // Loopback is a loopback address of this process alone. A port of it that nobody
@@ -14,13 +15,23 @@ func Loopback() netip.Addr {
 	return netip.AddrFrom4([4]byte{127, byte(1 + pid>>16&127), byte(pid >> 8), byte(pid)})
 }
 
-// ClosedPort is an address of Loopback where nobody listens.
+// given are the ports that ClosedPort has given. The kernel has some 7,000 for who
+// listens, and gives the same one again soon enough.
+var given sync.Map
+
+// ClosedPort is an address of Loopback where nobody listens, and which nobody else
+// was given.
 func ClosedPort(tb TB) netip.AddrPort {
 	tb.Helper()
-	l, err := net.Listen("tcp", netip.AddrPortFrom(Loopback(), 0).String())
-	if err != nil {
-		tb.Fatalf("find a port where nobody listens: %v", err)
+	for {
+		l, err := net.Listen("tcp", netip.AddrPortFrom(Loopback(), 0).String())
+		if err != nil {
+			tb.Fatalf("find a port where nobody listens: %v", err)
+		}
+		l.Close()
+		address := l.Addr().(*net.TCPAddr).AddrPort()
+		if _, again := given.LoadOrStore(address, true); !again {
+			return address
+		}
 	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).AddrPort()
 }

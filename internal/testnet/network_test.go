@@ -3,6 +3,7 @@ package testnet
 import (
 	"io"
 	"net"
+	"net/netip"
 	"os"
 	"strings"
 	"testing"
@@ -73,7 +74,8 @@ func TestNamespacesAreApart(t *testing.T) {
 	home := readlink(t, "/proc/thread-self/ns/net")
 	n := New(t)
 	a, b := n.Host("a"), n.Host("b")
-	address := a.Listen("tcp", "127.0.0.1:0").Addr().String()
+	// The machine's 127.0.0.1 has servers of other tests.
+	address := a.Listen("tcp", netip.AddrPortFrom(Loopback(), 0).String()).Addr().String()
 	for name, dial := range map[string]func(string, string) (net.Conn, error){
 		"another host": b.Dial, "the machine": net.Dial,
 	} {
