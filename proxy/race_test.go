@@ -48,7 +48,7 @@ func (w *workbench) racers(port uint16, addresses ...string) *Chain {
 	cfg := config.DefaultCluster()
 	cfg.Name, cfg.Type = "app", config.ClusterLogicalDNS
 	cfg.DNS.LookupFamily = config.LookupV4Preferred
-	cfg.ConnectTimeout = 5 * time.Second
+	cfg.ConnectTimeout = 30 * time.Second
 	endpoint := config.DefaultEndpoint()
 	endpoint.Address = config.Host("app.example", port)
 	cfg.Endpoints = []config.Endpoint{endpoint}

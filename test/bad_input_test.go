@@ -121,7 +121,7 @@ func badHeaders() []badInput {
 func badInputText() string {
 	asks := []string{"named: {server_names: [a.example]}", "tls: {transport_protocol: tls}"}
 	http := []string{"http: {application_protocols: [http/1.1]}"}
-	never, soon := "listener_filters_timeout: 0s, ", "listener_filters_timeout: 1s, "
+	never, soon := "listener_filters_timeout: 0s, ", "listener_filters_timeout: 3s, "
 	proxied := "proxy_protocol, tls_inspector"
 	return inspectingText("",
 		part{"lenient", lenient, "tls_inspector", never + "tls_inspector: {max_client_hello: 64KiB}", asks, "raw"},

@@ -30,8 +30,8 @@ func TestPolicyShares(t *testing.T) {
 		name  string
 		slack int // how far a count may be off
 	}{
-		{"turns", 3}, // 500 is 50 whole rounds, less one in which a loop has begun
-		{"least", 40},
+		{"turns", 3},   // 500 is 50 whole rounds, less one in which a loop has begun
+		{"least", 55},  // connections that overlap take from the heaviest, 17 for each
 		{"random", 50}, // nearly 5 standard deviations of the last one
 		{"no-hash-ring", 60},
 		{"no-hash-maglev", 50},

@@ -129,7 +129,7 @@ func TestBookinfo(t *testing.T) {
 // matter; the cluster's name is the listener's and the chain's.
 func matchText() string {
 	chains := []struct{ name, match string }{
-		{"source-port", "{source_ports: [45678, 45679]}"},
+		{"source-port", "{source_ports: [25678, 25679]}"},
 		{"source-type", "{destination_port: 7002, source_type: same_ip_or_loopback}"},
 		{"external", "{destination_port: 7002, source_type: external}"},
 		{"long-prefix", "{prefix_ranges: [10.4.1.13/32]}"},
@@ -179,11 +179,11 @@ func TestFilterChainMatch(t *testing.T) {
 		{"long-prefix", w.pod, remoteIP2 + ":7000", ""},
 		{"short-prefix", w.pod, remoteIP + ":7000", ""},
 		{"external", w.client, podIP + ":7002", ""},
-		{"source-port", w.client, podIP + ":7000", clientIP + ":45678"},
+		{"source-port", w.client, podIP + ":7000", clientIP + ":25678"},
 		{"source-prefix", w.client, podIP + ":7003", ""},
 		{"direct-source", w.client, podIP + ":7004", ""},
 		{"fallback", w.client, podIP + ":7000", ""},
-		{"port", w.client, podIP + ":7001", clientIP + ":45679"}, // the port was found first
+		{"port", w.client, podIP + ":7001", clientIP + ":25679"}, // the port was found first
 	} {
 		t.Run(tc.chain+" "+tc.address, func(t *testing.T) {
 			s := s.in(t)

@@ -331,9 +331,9 @@ func TestTimeouts(t *testing.T) {
 	v := newWay(w, "", w.client, w.remote, remoteIP+":7000")
 	endpoints := []string{remoteIP + ":7000"}
 	s := startSidecar(w, gatewayText(quickDrain,
-		gateway{name: "idle", port: 8081, endpoints: endpoints, tcp: "idle_timeout: 2s"},
+		gateway{name: "idle", port: 8081, endpoints: endpoints, tcp: "idle_timeout: 5s"},
 		gateway{name: "half", port: 8082, endpoints: endpoints, tcp: "half_close_timeout: 300ms"},
-		gateway{name: "long", port: 8083, endpoints: endpoints, tcp: "max_connection_duration: 2s"},
+		gateway{name: "long", port: 8083, endpoints: endpoints, tcp: "max_connection_duration: 5s"},
 	), asSidecar(redirect))
 	for _, tc := range []struct {
 		name   string

@@ -129,7 +129,7 @@ func TestClientLeavesDuringConnect(t *testing.T) {
 	dropPort(w.remote, silentPort)
 	s := startSidecar(w, gatewayText(quickDrain,
 		gateway{name: "silent", port: 8081, endpoints: []string{fmt.Sprintf("%s:%d", remoteIP, silentPort)}, cluster: "connect_timeout: 1h"},
-		gateway{name: "impatient", port: 8082, endpoints: []string{fmt.Sprintf("%s:%d", remoteIP, silentPort)}, cluster: "connect_timeout: 500ms"},
+		gateway{name: "impatient", port: 8082, endpoints: []string{fmt.Sprintf("%s:%d", remoteIP, silentPort)}, cluster: "connect_timeout: 3s"},
 	), asSidecar(redirect))
 	for _, early := range []string{"", "some bytes before"} {
 		conn := dial(w, w.client, podIP+":8081")

@@ -97,8 +97,11 @@ func TestInspectedLeaveDescriptors(t *testing.T) {
 	}
 	s.waiting(0)
 	s.answers("when all have sent")
-	failed := s.filter(func(r record) bool { return r.Errno == "EMFILE" })
-	if live := s.metrics().sum("envoy_cluster_upstream_cx_active"); len(failed) == 0 || int(live)+len(failed) != clients {
-		t.Errorf("%v connections are served, %d found no descriptor", live, len(failed))
-	}
+	s.w.eventually(func() error {
+		failed := s.filter(func(r record) bool { return r.Errno == "EMFILE" })
+		if live := s.metrics().sum("envoy_cluster_upstream_cx_active"); len(failed) == 0 || int(live)+len(failed) != clients {
+			return fmt.Errorf("%v connections are served, %d found no descriptor", live, len(failed))
+		}
+		return nil
+	})
 }

@@ -92,7 +92,7 @@ func stagedText(ports ...int) string {
 			name := fmt.Sprintf("%s-%d", kind.name, port)
 			fmt.Fprintf(&chains, "  - {name: %s, match: {destination_port: %d, prefix_ranges: [%s/32]}, tcp_proxy: {cluster: %[1]s, max_connect_attempts: 1}}\n", name, port, kind.vip)
 			fmt.Fprintf(&clusters, "- name: %s\n  endpoints: [{address: \"%s:%d\"}, {address: \"%s:%[3]d\"}]\n", name, firstIP, port, secondIP)
-			fmt.Fprintf(&clusters, "  health_checks: [{%s, interval: 100ms, no_traffic_interval: 100ms}]\n", kind.check)
+			fmt.Fprintf(&clusters, "  health_checks: [{%s, timeout: 10s, interval: 100ms, no_traffic_interval: 100ms}]\n", kind.check)
 		}
 	}
 	return head + quickDrain + `

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/sluiceproxy/sluice/internal/testnet"
@@ -30,7 +31,8 @@ func (s *sidecar) metrics() scrape {
 	var m scrape
 	var err error
 	s.w.eventually(func() error {
-		if m, err = s.scrape(); errors.Is(err, errSlowScrape) {
+		// In one test there are four ports, which earlier scrapes may hold for a moment.
+		if m, err = s.scrape(); errors.Is(err, errSlowScrape) || errors.Is(err, syscall.EADDRNOTAVAIL) {
 			return err
 		}
 		return nil
@@ -52,8 +54,11 @@ func (s *sidecar) scrape() (scrape, error) {
 	if status == http.StatusServiceUnavailable {
 		return nil, errSlowScrape
 	}
-	if err != nil || status != http.StatusOK {
-		return nil, fmt.Errorf("scrape: status %d, %v", status, err)
+	if err != nil {
+		return nil, fmt.Errorf("scrape: %w", err)
+	}
+	if status != http.StatusOK {
+		return nil, fmt.Errorf("scrape: status %d", status)
 	}
 	var all scrape
 	for line := range strings.Lines(body) {

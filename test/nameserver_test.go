@@ -164,4 +164,4 @@ func resolving(w *world, lines string, names int) launch {
 }
 
 // quickResolving are options of resolv.conf that have silence end soon.
-const quickResolving = "options timeout:2 attempts:1\n"
+const quickResolving = "options timeout:5 attempts:1\n"

@@ -107,7 +107,12 @@ func (p *pair) chat(seed uint64) error {
 		}
 		p.moved.Add(size)
 	}
-	return p.client.CloseWrite()
+	// The client's FIN comes before the server's, also by another way.
+	err := p.client.CloseWrite()
+	if rest, readErr := io.ReadAll(p.server); len(rest) > 0 || readErr != nil {
+		return errors.Join(err, fmt.Errorf("%d bytes after the last message: %w", len(rest), readErr))
+	}
+	return err
 }
 
 // counter adds up what is written to it.

@@ -241,7 +241,7 @@ func TestDegraded(t *testing.T) {
 	for _, step := range []struct{ kill, healthy, least, most int }{
 		{-1, 3, 0, 0},  // 75 %, times 1.4: healthy ones take all
 		{0, 2, 10, 55}, // 30, standard deviation 5
-		{1, 1, 30, 70}, // 25 % of either: half
+		{1, 1, 25, 75}, // 25 % of either: half
 		{2, 0, n, n},
 	} {
 		if step.kill >= 0 {

@@ -85,6 +85,7 @@ type manager struct {
 	t    testing.TB
 	path string
 	conn *net.UnixConn
+	all  chan struct{} // takes one for each barrier
 
 	mu   sync.Mutex
 	kept []keptFile
@@ -98,7 +99,7 @@ type keptFile struct {
 
 func newManager(w *world) *manager {
 	w.Helper()
-	m := &manager{t: w.T, path: filepath.Join(w.net.Dir(), "notify")}
+	m := &manager{t: w.T, path: filepath.Join(w.net.Dir(), "notify"), all: make(chan struct{}, 1)}
 	var err error
 	if m.conn, err = net.ListenUnixgram("unixgram", &net.UnixAddr{Name: m.path, Net: "unixgram"}); err != nil {
 		w.Fatal(err)
@@ -127,6 +128,10 @@ func (m *manager) next() error {
 		return err
 	}
 	lines := strings.Split(string(text[:n]), "\n")
+	if slices.Contains(lines, barrier) {
+		m.all <- struct{}{}
+		return nil
+	}
 	name := ""
 	for _, line := range lines {
 		if value, ok := strings.CutPrefix(line, "FDNAME="); ok {
@@ -166,10 +171,28 @@ func (m *manager) remove(which func(name string) bool) {
 	})
 }
 
+// barrier is what the test itself says to the manager.
+const barrier = "THE TEST WAITS"
+
+// settle waits until what was sent before is done, also by a process that has ended.
+func (m *manager) settle() {
+	m.t.Helper()
+	conn, err := net.Dial("unixgram", m.path)
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	defer conn.Close()
+	if _, err := conn.Write([]byte(barrier)); err != nil {
+		m.t.Fatal(err)
+	}
+	<-m.all
+}
+
 func (m *manager) keeper() *keeper { return &keeper{"systemd", m.launch, m.held} }
 
 // launch passes all that is kept, in no order that means something.
 func (m *manager) launch() launch {
+	m.settle()
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	l := asSidecar(redirect)

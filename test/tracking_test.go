@@ -27,14 +27,14 @@ func (w *world) waitForgotten(client *net.TCPConn) {
 }
 
 // TestHalfClosedFlowsStayTracked has conntrack forget half-closed connections after
-// 3 seconds: those that sluice holds are kept alive for twice as long, and what
+// 8 seconds: those that sluice holds are kept alive for twice as long, and what
 // follows in the other direction arrives, the FIN too. One beside them that nobody
 // keeps alive shows that the time was over.
 func TestHalfClosedFlowsStayTracked(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	for _, state := range []string{"fin_wait", "close_wait"} {
-		w.pod.Sysctl("net.netfilter.nf_conntrack_tcp_timeout_"+state, "3")
+		w.pod.Sysctl("net.netfilter.nf_conntrack_tcp_timeout_"+state, "8")
 	}
 	w.applyRules(redirect, "-d", "7002") // not captured
 	captured, direct := newWay(w, "", w.client, w.pod, podIP+":7000"), newWay(w, "", w.client, w.pod, podIP+":7002")
@@ -93,10 +93,10 @@ func TestDropInvalid(t *testing.T) {
 		t.Run(tc.name, func(t *testing.T) {
 			w := newWorld(t)
 			w.applyRules(redirect, tc.flags...)
-			w.pod.Sysctl("net.netfilter.nf_conntrack_tcp_timeout_established", "1")
-			w.pod.Sysctl("net.netfilter.nf_conntrack_tcp_loose", "0")
 			v := newWay(w, "", w.client, w.pod, podIP+":7000")
 			startSidecar(w, sidecarText(settings{mode: redirect}), asSidecar(redirect))
+			w.pod.Sysctl("net.netfilter.nf_conntrack_tcp_timeout_established", "1")
+			w.pod.Sysctl("net.netfilter.nf_conntrack_tcp_loose", "0")
 			client, server := v.open(w)
 			w.waitForgotten(client)
 			write(t, client, []byte("invalid"))
@@ -113,6 +113,7 @@ func TestDropInvalid(t *testing.T) {
 				}
 				return nil
 			})
+			w.pod.Sysctl("net.netfilter.nf_conntrack_tcp_timeout_established", "3600")
 			w.pod.Sysctl("net.netfilter.nf_conntrack_tcp_loose", "1") // taken up again, in the middle
 			if got := string(readFull(t, server, len("invalid"))); got != "invalid" {
 				t.Errorf("the server gets %q", got)

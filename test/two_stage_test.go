@@ -137,11 +137,13 @@ func TestTwoStagesInChecks(t *testing.T) {
 	})
 	t.Cleanup(func() { close(over) })
 	serveGreeting(w, w.remote, fmt.Sprintf("0.0.0.0:%d", port))
-	check := fmt.Sprintf("{type: tcp, interval: 100ms, timeout: 1s, unhealthy_threshold: %d, unhealthy_edge_interval: 100ms, unhealthy_interval: 1h, tcp: {expect_reaction: true}}", threshold)
+	check := fmt.Sprintf("{type: tcp, interval: 100ms, timeout: 3s, unhealthy_threshold: %d, unhealthy_edge_interval: 100ms, unhealthy_interval: 1h, tcp: {expect_reaction: true}}", threshold)
 	inbound := inboundHealthText(fmt.Sprintf("{ports: [{port: %d, address: \"127.0.0.1:%[1]d\", check: %s}]}", port, check), port)
 	first := startSidecar(w, inbound, launch{host: w.client, uid: sidecarID, checks: 1})
 	second := startSidecar(w, inbound, launch{host: w.remote, uid: sidecarID, checks: 1})
-	text := strings.ReplaceAll(stagedText(port), "no_traffic_interval: 100ms", "no_traffic_interval: 100ms, unhealthy_interval: 1h")
+	// The other cluster's check must not reach the application: it would be counted.
+	text := strings.NewReplacer("no_traffic_interval: 100ms", "no_traffic_interval: 100ms, unhealthy_interval: 1h",
+		"type: tcp", "type: tcp, port: 15021").Replace(stagedText(port))
 	caller := startSidecar(w, text, launch{uid: sidecarID, checks: 4})
 	m := &mesh{w, caller, first, second}
 	if by := m.servedBy(ownService(port), stagedVIP, 2); by[firstIP] != 1 {

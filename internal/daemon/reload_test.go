@@ -127,7 +127,7 @@ func TestReloadOfListeners(t *testing.T) {
 	r.echoes(conn)
 	other := testnet.ClosedPort(t)
 	r.change(func(cfg *config.Config) {
-		cfg.Drain.Time = 2 * time.Second
+		cfg.Drain.Time = 8 * time.Second
 		cfg.Drain.MinTime = 0
 		cfg.Listeners[0].Name, cfg.Listeners[0].Address = "other", other
 	})
