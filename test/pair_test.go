@@ -107,10 +107,13 @@ func (p *pair) chat(seed uint64) error {
 		}
 		p.moved.Add(size)
 	}
+	if err := p.client.CloseWrite(); err != nil {
+		return err
+	}
 	// The client's FIN comes before the server's, also by another way.
-	err := p.client.CloseWrite()
-	if rest, readErr := io.ReadAll(p.server); len(rest) > 0 || readErr != nil {
-		return errors.Join(err, fmt.Errorf("%d bytes after the last message: %w", len(rest), readErr))
+	rest, err := io.ReadAll(p.server)
+	if len(rest) > 0 {
+		err = errors.Join(err, fmt.Errorf("%d bytes after the last message", len(rest)))
 	}
 	return err
 }
