@@ -130,19 +130,7 @@ func TestSheddingOrder(t *testing.T) {
 	goOn("inspections are refused")
 	converse(s, w.client, podIP+":7000") // new ones that need no inspection are served
 
-	var held []net.Conn
-	for range crowdSize {
-		if conn, err := w.client.Dial("tcp", podIP+":7000"); err == nil {
-			own(w, conn)
-			held = append(held, conn)
-		}
-	}
-	w.eventually(func() error {
-		if s.metrics().sum("sluice_listener_accept_errors_total") == 0 {
-			return fmt.Errorf("no accept has failed")
-		}
-		return nil
-	})
+	held := exhaust(s, podIP+":7000", crowdSize)
 	goOn("new connections are turned away")
 	s.waiting(pending)
 	for _, conn := range append(held, silent...) {

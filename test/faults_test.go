@@ -21,26 +21,9 @@ func TestOutOfDescriptors(t *testing.T) {
 	l := asSidecar(redirect)
 	l.before = []string{"prlimit", "--nofile=128:128"}
 	s := startSidecar(w, sidecarText(settings{mode: redirect}), l)
-	var held []net.Conn
-	for range 200 {
-		conn, err := w.client.Dial("tcp", podIP+":7000")
-		if err != nil {
-			if !errors.Is(err, syscall.ECONNRESET) {
-				t.Fatal(err)
-			}
-			continue
-		}
-		own(w, conn)
-		held = append(held, conn)
-	}
 	const family = "sluice_listener_accept_errors_total"
-	var first float64
-	w.eventually(func() error {
-		if first = s.metrics().sum(family); first == 0 {
-			return errors.New("no accept has failed")
-		}
-		return nil
-	})
+	held := exhaust(s, podIP+":7000", 200)
+	first := s.metrics().sum(family)
 	if first > 2000 {
 		t.Errorf("%v accepts have failed: it spins", first)
 	}
@@ -69,6 +52,39 @@ func TestOutOfDescriptors(t *testing.T) {
 		}
 		return nil
 	})
+}
+
+// exhaust opens connections, keeps those that are not turned away, and goes on until
+// an accept has failed. A connection takes two descriptors: where a single one is
+// left, each is accepted, finds none for its endpoint and makes room for the next,
+// so a connection to the admin port comes or goes between them.
+func exhaust(s *sidecar, address string, size int) (held []net.Conn) {
+	s.w.Helper()
+	join := func() {
+		conn, err := s.w.client.Dial("tcp", address)
+		if err == nil {
+			own(s.w, conn)
+			held = append(held, conn)
+		} else if !errors.Is(err, syscall.ECONNRESET) {
+			s.w.Fatalf("dial %s: %v", address, err)
+		}
+	}
+	for range size {
+		join()
+	}
+	var odd net.Conn
+	s.w.eventually(func() error {
+		if s.metrics().sum("sluice_listener_accept_errors_total") > 0 {
+			return nil
+		}
+		odd = toggle(s, odd)
+		join()
+		return errors.New("no accept has failed")
+	})
+	if odd != nil {
+		odd.Close()
+	}
+	return held
 }
 
 // TestOutOfPorts has one endpoint for which no source port is left, and
