@@ -63,11 +63,27 @@ func serveGreeting(w *world, host *testnet.Host, addresses ...string) {
 // one for minutes, on a slow machine.
 const hung = 5 * time.Minute
 
-// dial connects and gives the connection a deadline. It is closed with the
-// test.
+// firstPort and the ports above it, up to where those begin that the kernel gives,
+// are for connections with a port of their own: REDIRECT changes a port that
+// another connection of the client has to elsewhere, also one that has ended and
+// that conntrack still remembers, and then no line of the access log has it.
+const firstPort = 20000
+
+// fromOwnPort is for one connection, from a port of its own.
+func fromOwnPort(w *world) (dialer *net.Dialer, port int) {
+	port = firstPort + int(w.ports.Add(1))
+	return &net.Dialer{LocalAddr: &net.TCPAddr{Port: port}, Timeout: patience}, port
+}
+
+// dial connects from a port of its own, unless it did so ten thousand times, and
+// gives the connection a deadline. It is closed with the test.
 func dial(w *world, from *testnet.Host, address string) *net.TCPConn {
 	w.Helper()
-	conn, err := from.Dial("tcp", address)
+	dialer := &net.Dialer{Timeout: patience}
+	if w.ports.Load() < 10_000 {
+		dialer, _ = fromOwnPort(w)
+	}
+	conn, err := from.DialFrom(dialer, "tcp", address)
 	if err != nil {
 		w.Fatalf("dial %s: %v", address, err)
 	}
@@ -105,10 +121,8 @@ func talk(conn net.Conn) (server, seen string, err error) {
 // converse connects, talks and closes, and waits for the access log's line.
 func converse(s *sidecar, from *testnet.Host, address string) (server, seen string, r record) {
 	s.w.Helper()
-	// A port of its own: capture gives a client's port to one connection only, and
-	// one that another of its connections has, to elsewhere, is changed.
-	port := 20000 + s.w.ports.Add(1) // below the ephemeral ones
-	conn, err := from.DialFrom(&net.Dialer{LocalAddr: &net.TCPAddr{Port: int(port)}, Timeout: patience}, "tcp", address)
+	dialer, _ := fromOwnPort(s.w)
+	conn, err := from.DialFrom(dialer, "tcp", address)
 	if err != nil {
 		s.w.Fatalf("dial %s: %v", address, err)
 	}
@@ -217,8 +231,7 @@ func dialFrom(w *world, from *testnet.Host, source, address string) *net.TCPConn
 // or after it. It returns the access log's line.
 func refused(s *sidecar, from *testnet.Host, address string) record {
 	s.w.Helper()
-	port := 20000 + s.w.ports.Add(1) // below the ephemeral ones
-	dialer := &net.Dialer{LocalAddr: &net.TCPAddr{Port: int(port)}, Timeout: patience}
+	dialer, port := fromOwnPort(s.w)
 	conn, err := from.DialFrom(dialer, "tcp", address)
 	if err == nil {
 		own(s.w, conn)
@@ -236,8 +249,7 @@ func refused(s *sidecar, from *testnet.Host, address string) record {
 // it went.
 func attempt(s *sidecar, from *testnet.Host, address string) record {
 	s.w.Helper()
-	port := 20000 + s.w.ports.Add(1) // below the ephemeral ones
-	dialer := &net.Dialer{LocalAddr: &net.TCPAddr{Port: int(port)}, Timeout: patience}
+	dialer, port := fromOwnPort(s.w)
 	if conn, err := from.DialFrom(dialer, "tcp", address); err == nil {
 		own(s.w, conn)
 		if _, err := io.WriteString(conn, request); err == nil {
