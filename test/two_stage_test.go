@@ -84,8 +84,12 @@ func (m *mesh) suffer(o outage, app *testnet.Process) *testnet.Process {
 	if by := m.servedBy(o.service, stagedVIP, 6); by[secondIP] != 6 {
 		m.Errorf("meanwhile, connections are served by %v", by)
 	}
+	most := 0.0
+	if o.refuses {
+		most = 2 // a caller that stalls may learn of the reset after its own connect
+	}
 	before := m.caller.metrics()
-	m.eventually(func() error { return m.onlyGood(plain, before) })
+	m.eventually(func() error { return m.onlyGood(plain, before, most) })
 	m.waitHealthy(2, plain)
 	if o.refuses {
 		m.plainFails(port)

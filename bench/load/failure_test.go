@@ -96,7 +96,7 @@ func TestOneMissingAnswer(t *testing.T) {
 		_, err := c.Write(request)
 		return err == nil
 	}))
-	l := bench.Load{Kind: bench.Requests, Protocol: bench.Own, Connections: 4, Size: size, Duration: short}
+	l := bench.Load{Kind: bench.Requests, Protocol: bench.Own, Connections: 4, Size: size, Most: 1000, Duration: time.Minute}
 	m := mustRun(t, target, l, Options{patience: impatient})
 	if m.Errors["stalled"] != 1 || m.Answers == 0 {
 		t.Errorf("errors %v, %d answers; want stalled", m.Errors, m.Answers)

@@ -25,6 +25,9 @@ func protocolKinds(p bench.Protocol) []bench.Load {
 	}
 	for i := range loads {
 		loads[i].Protocol, loads[i].Size, loads[i].Duration = p, 1, short
+		if loads[i].Kind != bench.Idle {
+			loads[i].Most, loads[i].Duration = 50, time.Minute // in a short time nothing may happen
+		}
 	}
 	return loads
 }

@@ -92,7 +92,7 @@ func checkSubject(t *testing.T, r *Running) {
 	if _, err := source.Read(message); err != nil {
 		t.Fatal(err)
 	}
-	client, peer, err := exchange(r, message)
+	client, peer, err := exchange(r, message, patience)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -118,7 +118,7 @@ func checkSubject(t *testing.T, r *Running) {
 	if err := r.proxy.stop(); err != nil {
 		t.Error(err)
 	}
-	if _, peer, err := exchange(r, message); err == nil {
+	if _, peer, err := exchange(r, message, dialTimeout); err == nil {
 		t.Errorf("without the proxy a connection still comes to the backend, from %s", peer)
 	}
 	// What was taken away above is no fault of it.
@@ -128,10 +128,10 @@ func checkSubject(t *testing.T, r *Running) {
 	}
 }
 
-// exchange sends a message through a subject and wants it back. It returns the
-// client's address, and that which the backend saw.
-func exchange(r *Running, message []byte) (client, peer netip.AddrPort, err error) {
-	conn, err := r.place.client.dial(r.place.cast, r.Target(), dialTimeout)
+// exchange sends a message through a subject, to which it connects within a while,
+// and wants it back. It returns the client's address, and that which the backend saw.
+func exchange(r *Running, message []byte, within time.Duration) (client, peer netip.AddrPort, err error) {
+	conn, err := r.place.client.dial(r.place.cast, r.Target(), within)
 	if err != nil {
 		return client, peer, err
 	}

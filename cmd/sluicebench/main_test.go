@@ -68,12 +68,12 @@ func TestLoadAsTextAndAsJSON(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer server.Close()
-	args := []string{"load", server.Addr().String(), "-c", "4", "--duration", "100ms", "--warmup", "0s"}
+	args := []string{"load", server.Addr().String(), "-c", "4", "--duration", "1s", "--warmup", "0s"}
 	code, out, errs := line(t, "", args...)
 	if code != 0 || !strings.Contains(out, "requests/s") || !strings.Contains(out, "p99.9") {
 		t.Errorf("exit %d\nstdout: %s\nstderr: %s", code, out, errs)
 	}
-	plan := `{"kind":"connections","protocol":"own","connections":2,"size":64,"ending":"rst","beside":{},"warmup":0,"duration":100000000}`
+	plan := `{"kind":"connections","protocol":"own","connections":2,"size":64,"ending":"rst","beside":{},"warmup":0,"duration":1000000000}`
 	code, out, errs = line(t, plan, append(args, "--json", "--plan", "-")...)
 	var measure bench.Measure
 	if err := json.Unmarshal([]byte(out), &measure); err != nil || code != 0 || measure.Opened == 0 || measure.Load.Ending != bench.RST {

@@ -254,11 +254,11 @@ func (k *keeping) forgetPuts() {
 
 // lose notes that the store is gone.
 func (k *keeping) lose(err error) {
+	k.shut()
 	k.failures.Add(1)
 	if !k.ended {
 		k.daemon.log.Warn("the store for sockets is gone; trying to reach it again", zap.Error(err))
 	}
-	k.shut()
 }
 
 // current is the store; nil: it is gone.

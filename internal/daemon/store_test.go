@@ -195,6 +195,7 @@ func TestStoreHangs(t *testing.T) {
 	conn := tr.connect()
 	tr.echoes(conn)
 	f.waitFor(t, 1, 2)
+	eventually(t, "3 entries are reported", func() bool { return tr.daemon.keeping.entries() == 3 })
 	hangs := make(chan struct{})
 	f.set(func() { f.hangs = hangs })
 	tr.echoes(conn)

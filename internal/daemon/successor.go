@@ -88,8 +88,9 @@ func (d *Daemon) upgrade() {
 		d.upgradeFailed(errUpgrading)
 		return
 	}
-	defer d.upgrades.going.Store(false)
-	if err := d.startAndHandOver(); err != nil {
+	err := d.startAndHandOver()
+	d.upgrades.going.Store(false) // who reads of the failure may try again at once
+	if err != nil {
 		d.upgradeFailed(err)
 	}
 }
