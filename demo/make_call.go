@@ -6,26 +6,34 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"strconv"
 	"strings"
 )
+
+// portBefore is the one before the first call's, below those that the kernel gives.
+const portBefore = 20000
 
 // curlFormat has curl say, after the body, what it knows of the connection.
 // Request and header sizes are bytes on the wire.
 const curlFormat = "%{local_ip} %{local_port} %{size_request} %{size_header} %{size_download}"
 
 // make opens the connection as an ordinary user of its host, and returns what
-// the client's side reports.
+// the client's side reports. Each call has a port of its own: REDIRECT changes one
+// that the client has or had for another destination, and the call would not be found
+// in the log.
 func (c call) make(w *world) (report, error) {
+	w.calls++
+	port := strconv.Itoa(portBefore + w.calls)
 	user := c.from.As(userID, userID)
 	if c.speaks == http11 {
 		out, err := output(user.Command("curl", "--silent", "--show-error", "--fail", "--max-time", "10",
-			"--write-out", curlFormat, "http://"+c.to+"/"))
+			"--local-port", port, "--write-out", curlFormat, "http://"+c.to+"/"))
 		if err != nil {
 			return report{}, err
 		}
 		return parseCurl(out)
 	}
-	cmd := user.Command(w.self, c.to)
+	cmd := user.Command(w.self, c.to, port)
 	cmd.Env = append(os.Environ(), roleVar+"="+roleTalk)
 	out, err := output(cmd)
 	if err != nil {

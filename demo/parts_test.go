@@ -49,7 +49,7 @@ func TestTalk(t *testing.T) {
 	served := make(chan error)
 	go func() { served <- greet("here", listener) }()
 	var out strings.Builder
-	if err := talk(listener.Addr().String(), &out); err != nil {
+	if err := talk(listener.Addr().String(), 0, &out); err != nil {
 		t.Fatal(err)
 	}
 	listener.Close()

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"os"
+	"strconv"
 )
 
 // roleVar makes this program one of those that run on the demo's hosts, as
@@ -12,7 +13,7 @@ const roleVar = "SLUICE_DEMO_ROLE"
 // The roles.
 const (
 	roleApp  = "app"  // serve HTTP and the server-first protocol; argument: the host's name
-	roleTalk = "talk" // speak the server-first protocol; argument: an address
+	roleTalk = "talk" // speak the server-first protocol; arguments: an address and a port of its own
 )
 
 // play plays a role to its end and returns the exit status.
@@ -21,8 +22,11 @@ func play(role string, args []string) int {
 	switch {
 	case role == roleApp && len(args) == 1:
 		err = serve(args[0], httpAddress, mysqlAddress)
-	case role == roleTalk && len(args) == 1:
-		err = talk(args[0], os.Stdout)
+	case role == roleTalk && len(args) == 2:
+		var port int
+		if port, err = strconv.Atoi(args[1]); err == nil {
+			err = talk(args[0], port, os.Stdout)
+		}
 	default:
 		err = fmt.Errorf("no role %q with arguments %q", role, args)
 	}

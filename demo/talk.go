@@ -26,10 +26,12 @@ type report struct {
 	Received int64  `json:"received"`
 }
 
-// talk connects, waits for the server to speak, sends talkSize bytes, ends
-// its side, and checks that they come back. It writes a report as JSON.
-func talk(address string, out io.Writer) error {
-	conn, err := net.DialTimeout("tcp", address, talkTimeout)
+// talk connects from a port, where 0 is any, waits for the server to speak, sends
+// talkSize bytes, ends its side, and checks that they come back. It writes a report
+// as JSON.
+func talk(address string, port int, out io.Writer) error {
+	dialer := net.Dialer{LocalAddr: &net.TCPAddr{Port: port}, Timeout: talkTimeout}
+	conn, err := dialer.Dial("tcp", address)
 	if err != nil {
 		return err
 	}

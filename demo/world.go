@@ -32,6 +32,7 @@ type world struct {
 	client, pod, remote *testnet.Host
 	self                string // a copy of this program that every uid may execute
 	sluice              string // the same of sluice
+	calls               int    // how many were made
 }
 
 // newWorld joins the hosts, client - pod - remote, and starts the

@@ -422,10 +422,17 @@ func TestAcceptWaitsForADialUnderWay(t *testing.T) {
 	a, addr := d.acceptor(0)
 	d.entrance.Guard.Begin(addr)
 	client := d.connect(addr)
-	d.open(a)
-	a.loop.Do(func() {}) // it has accepted by now, or does so below
 	local := client.LocalAddr().(*net.TCPAddr).AddrPort()
-	d.entrance.Guard.Landed(local, addr, intercept.Trail{}.With(d.ln.Ordinal))
+	testnet.Eventually(t, time.Minute, func() (err error) {
+		a.loop.Do(func() { // the dial lands in the turn of the accept: it waits for 100 ms only
+			if a.accept(1); a.undecided == 0 {
+				err = errors.New("nothing is accepted and waits")
+				return
+			}
+			d.entrance.Guard.Landed(local, addr, intercept.Trail{}.With(d.ln.Ordinal))
+		})
+		return err
+	})
 	if got := d.wait(1)[0].accepted.Refusal; got != LoopGuard {
 		t.Errorf("refusal %d, want LoopGuard", got)
 	}

@@ -258,17 +258,19 @@ func TestStoredEndsWithUnreadBytes(t *testing.T) {
 	s.age()
 	s.enrol()
 	// The server's buffers fill, and the relay stops to read from the client.
-	must(t, client.SetWriteDeadline(time.Now().Add(200*time.Millisecond)))
-	client.Write(make([]byte, 64<<20))
-	var unread int
-	s.old.eventually("bytes wait in the socket", func() bool {
-		s.old.loop.Do(func() { unread, _ = unix.IoctlGetInt(s.old.worker.live.fds[0], unix.SIOCINQ) })
-		return unread > 0
-	})
-	s.old.loop.Do(func() {
-		c := s.old.worker.live
-		c.relay.Close(0)
-		c.relayed()
+	bytes := make([]byte, 64<<20)
+	s.old.eventually("bytes wait in the socket", func() (closed bool) {
+		must(t, client.SetWriteDeadline(time.Now().Add(200*time.Millisecond)))
+		client.Write(bytes)
+		s.old.loop.Do(func() {
+			c := s.old.worker.live
+			if unread, _ := unix.IoctlGetInt(c.fds[0], unix.SIOCINQ); unread > 0 {
+				c.relay.Close(0)
+				c.relayed()
+				closed = true
+			}
+		})
+		return closed
 	})
 	if _, err := io.ReadAll(client); !errors.Is(err, sock.ECONNRESET) {
 		t.Errorf("the client reads %v, want a reset", err)

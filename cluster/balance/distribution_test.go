@@ -137,7 +137,8 @@ func TestRotationIsExact(t *testing.T) {
 }
 
 // TestNoBursts bounds, at any moment, how far anyone is ahead of or behind its
-// share: four picks at most, whatever the weights.
+// share: five picks at most, whatever the weights. How far it comes depends on where
+// the turns begin, at random: beyond four it is in one table of a thousand.
 func TestNoBursts(t *testing.T) {
 	for _, w := range spreads() {
 		t.Run(w.name, func(t *testing.T) {
@@ -151,7 +152,7 @@ func TestNoBursts(t *testing.T) {
 				counts[c.Index]++
 				worst = max(worst, math.Abs(float64(counts[c.Index])-shares[c.Index]/100*float64(n+1)))
 			}
-			if worst > 4 {
+			if worst > 5 {
 				t.Errorf("a member is %.1f picks off its share", worst)
 			}
 		})

@@ -114,7 +114,7 @@ func TestSearch(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			s := serve(t, c.zone)
-			r := newRig(t, []netip.AddrPort{s.addr}, "search a.example b.example", "options ndots:5")
+			r := newRig(t, []netip.AddrPort{s.addr}, "search a.example b.example", "options ndots:5", quick)
 			a, err := r.Lookup(t.Context(), "svc.x", config.LookupV4Only)
 			got := ""
 			if err != nil {
@@ -154,7 +154,7 @@ func TestSearchFindsOneName(t *testing.T) {
 func TestSearchGoesOnAfterHalfASilence(t *testing.T) {
 	t.Parallel()
 	s := serve(t, zone{"AAAA svc.a.example.": {"silent"}, "A svc.b.example.": {"svc.b.example. 60 IN A 10.0.0.2"}})
-	r := newRig(t, []netip.AddrPort{s.addr}, "search a.example b.example")
+	r := newRig(t, []netip.AddrPort{s.addr}, "search a.example b.example", quick)
 	a, err := r.Lookup(t.Context(), "svc", config.LookupAll)
 	if err != nil || !slices.Equal(a.Addrs, addrs("10.0.0.2")) {
 		t.Errorf("%v, %v", a, err)

@@ -104,7 +104,11 @@ func checkLookup(t *testing.T, c lookupCase) {
 	if c.ask == "" {
 		c.ask = "a.example."
 	}
-	a, err := newRig(t, []netip.AddrPort{s.addr}).Lookup(t.Context(), c.ask, c.family)
+	var conf []string
+	if c.kind == KindTimeout || c.name == "silence of one family" {
+		conf = []string{quick}
+	}
+	a, err := newRig(t, []netip.AddrPort{s.addr}, conf...).Lookup(t.Context(), c.ask, c.family)
 	var failure *Failure
 	errors.As(err, &failure)
 	switch {
@@ -137,7 +141,7 @@ func TestServersInOrder(t *testing.T) {
 		t.Run(bad, func(t *testing.T) {
 			t.Parallel()
 			first, second := serve(t, zone{"ANY a.example.": {bad}}), serve(t, good)
-			r := newRig(t, []netip.AddrPort{first.addr, second.addr})
+			r := newRig(t, []netip.AddrPort{first.addr, second.addr}, quick)
 			a, err := r.Lookup(t.Context(), "a.example.", config.LookupV4Only)
 			if err != nil || !slices.Equal(a.Addrs, addrs("10.0.0.1")) {
 				t.Fatalf("%v, %v", a, err)
@@ -199,7 +203,7 @@ func TestThousandsOfRecords(t *testing.T) {
 		z["AAAA a.example."] = append(z["AAAA a.example."], fmt.Sprintf("a.example. 60 IN AAAA fd00::%x", i+1))
 	}
 	s := serve(t, z)
-	a, err := newRig(t, []netip.AddrPort{s.addr}, "options timeout:30").Lookup(t.Context(), "a.example.", config.LookupAll)
+	a, err := newRig(t, []netip.AddrPort{s.addr}).Lookup(t.Context(), "a.example.", config.LookupAll)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -235,7 +239,7 @@ func TestGarbageIsIgnored(t *testing.T) {
 func TestGarbageIsBounded(t *testing.T) {
 	t.Parallel()
 	addr := blurter(t, func([]byte) [][]byte { return slices.Repeat([][]byte{{1, 2, 3}}, 10*maxIgnored) })
-	_, err := newRig(t, []netip.AddrPort{addr}, "options timeout:30").Lookup(t.Context(), "a.example.", config.LookupV4Only)
+	_, err := newRig(t, []netip.AddrPort{addr}).Lookup(t.Context(), "a.example.", config.LookupV4Only)
 	var failure *Failure
 	if !errors.As(err, &failure) || failure.Kind != KindServer {
 		t.Fatalf("%v, want a failure of kind %q", err, KindServer)
@@ -249,7 +253,7 @@ func TestNothingListens(t *testing.T) {
 	stream.Close()
 	packets.Close()
 	addr := netip.MustParseAddrPort(packets.LocalAddr().String())
-	_, err := newRig(t, []netip.AddrPort{addr}, "options timeout:30").Lookup(t.Context(), "a.example.", config.LookupV4Only)
+	_, err := newRig(t, []netip.AddrPort{addr}).Lookup(t.Context(), "a.example.", config.LookupV4Only)
 	var failure *Failure
 	if !errors.As(err, &failure) || failure.Kind != KindServer {
 		t.Fatalf("%v, want a failure of kind %q", err, KindServer)
@@ -259,7 +263,7 @@ func TestNothingListens(t *testing.T) {
 func TestLookupEndsWithItsContext(t *testing.T) {
 	t.Parallel()
 	s := serve(t, zone{"ANY a.example.": {"silent"}})
-	r := newRig(t, []netip.AddrPort{s.addr}, "options timeout:30")
+	r := newRig(t, []netip.AddrPort{s.addr})
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error)
 	go func() {
@@ -286,13 +290,14 @@ func TestLookupsAreBounded(t *testing.T) {
 	full := make(chan struct{})
 	var once sync.Once
 	addr := blurter(t, func([]byte) [][]byte {
-		if n := running.Add(1); n == maxLookups {
+		n := running.Add(1)
+		most.Store(max(most.Load(), n))
+		if n == maxLookups {
 			once.Do(func() { close(full) })
 		}
-		most.Store(max(most.Load(), running.Load()))
 		return nil
 	})
-	r := newRig(t, []netip.AddrPort{addr}, "options timeout:30")
+	r := newRig(t, []netip.AddrPort{addr})
 	ctx, cancel := context.WithCancel(t.Context())
 	var lookups sync.WaitGroup
 	for range 3 * maxLookups {

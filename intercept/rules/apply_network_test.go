@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -358,11 +359,11 @@ printf '%%s\n' "$input" | %[3]s "$@"
 	return NewHost(SearchPath(dir))
 }
 
-// shellProbe connects as another user by bash alone.
-func shellProbe(pod *testnet.Host) Prober {
+// shellProbe connects as another user by bash alone, and takes so many seconds at most.
+func shellProbe(pod *testnet.Host, most int) Prober {
 	return func(_ context.Context, uid, gid uint32, target netip.AddrPort) *exec.Cmd {
 		script := fmt.Sprintf("exec 3<>/dev/tcp/%s/%d && cat <&3", target.Addr(), target.Port())
-		return pod.As(uid, gid).Command("timeout", "1", "bash", "-c", script)
+		return pod.As(uid, gid).Command("timeout", strconv.Itoa(most), "bash", "-c", script)
 	}
 }
 
@@ -374,12 +375,14 @@ func TestValidate(t *testing.T) {
 			families := []Family{IPv4, IPv6}
 			f.applyOn(systemHost(), o, families...)
 			var err error
-			validate := func() { err = Validate(t.Context(), o, families, shellProbe(f.pod)) }
-			if f.pod.Do(validate); err != nil {
+			validate := func(most int) func() {
+				return func() { err = Validate(t.Context(), o, families, shellProbe(f.pod, most)) }
+			}
+			if f.pod.Do(validate(60)); err != nil {
 				t.Errorf("with the rules: %v", err)
 			}
 			f.pod.Run("ip6tables", "-t", "nat", "-F", "ISTIO_OUTPUT")
-			if f.pod.Do(validate); !errors.Is(err, ErrValidation) || !strings.Contains(fmt.Sprint(err), "IPv6: outbound") {
+			if f.pod.Do(validate(5)); !errors.Is(err, ErrValidation) || !strings.Contains(fmt.Sprint(err), "IPv6: outbound") {
 				t.Errorf("without the IPv6 outbound rules: %v", err)
 			}
 		})
@@ -396,7 +399,7 @@ func TestValidateInbound(t *testing.T) {
 			other := o
 			other.InboundPort = 15106
 			var err error
-			f.pod.Do(func() { err = Validate(t.Context(), other, []Family{IPv4}, shellProbe(f.pod)) })
+			f.pod.Do(func() { err = Validate(t.Context(), other, []Family{IPv4}, shellProbe(f.pod, 5)) })
 			if !errors.Is(err, ErrValidation) || !strings.Contains(fmt.Sprint(err), "IPv4: inbound") {
 				t.Errorf("error %v", err)
 			}
@@ -409,7 +412,7 @@ func TestValidateNeedsThePorts(t *testing.T) {
 	l := f.pod.Listen("tcp4", "0.0.0.0:15001")
 	f.applyOn(systemHost(), Default(), IPv4)
 	var err error
-	f.pod.Do(func() { err = Validate(t.Context(), Default(), []Family{IPv4}, shellProbe(f.pod)) })
+	f.pod.Do(func() { err = Validate(t.Context(), Default(), []Family{IPv4}, shellProbe(f.pod, 5)) })
 	if !errors.Is(err, ErrValidation) || !strings.Contains(fmt.Sprint(err), "before the proxy starts") {
 		t.Errorf("with %s taken: %v", l.Addr().(*net.TCPAddr), err)
 	}
@@ -423,7 +426,7 @@ func TestValidateWithoutIPv6Address(t *testing.T) {
 	n.Link(f.pod, "10.4.0.5/24", f.client, "10.4.0.9/24")
 	f.applyOn(systemHost(), Default(), IPv4, IPv6)
 	var err error
-	f.pod.Do(func() { err = Validate(t.Context(), Default(), []Family{IPv4, IPv6}, shellProbe(f.pod)) })
+	f.pod.Do(func() { err = Validate(t.Context(), Default(), []Family{IPv4, IPv6}, shellProbe(f.pod, 5)) })
 	if err != nil {
 		t.Error(err)
 	}

@@ -76,9 +76,10 @@ func (s spoofing) serveOne(l net.Listener) error {
 		return err
 	}
 	defer down.Close()
-	client := down.RemoteAddr().(*net.TCPAddr).IP
+	client := down.RemoteAddr().(*net.TCPAddr)
 	target := down.LocalAddr().(*net.TCPAddr)
-	d := net.Dialer{LocalAddr: &net.TCPAddr{IP: client}, Control: s.marked, Timeout: 5 * time.Second}
+	// Not the client's port: the packets would be those of its own connection.
+	d := net.Dialer{LocalAddr: &net.TCPAddr{IP: client.IP, Port: client.Port - 1}, Control: s.marked, Timeout: 5 * time.Second}
 	up := sender{s.f.pod, 1337, 1337}.ask(d, target.IP.String(), uint16(target.Port))
 	_, err = io.WriteString(down, fmt.Sprintf("via %s: %s\n", target, up))
 	return err

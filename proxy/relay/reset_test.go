@@ -25,7 +25,9 @@ func TestReset(t *testing.T) {
 		{"with bytes both ways", func(r *rig, side Side) {
 			r.write(side, 200_000)
 			r.write(side.other(), 200_000)
-			r.settled()
+			r.until("all bytes are through", func() bool {
+				return r.relay.Written(Upstream) == 200_000 && r.relay.Written(Downstream) == 200_000
+			})
 			r.write(side, 1)
 			waitUnsent(r, side)
 		}, false},
