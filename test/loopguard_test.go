@@ -83,11 +83,13 @@ func TestWrongUser(t *testing.T) {
 	s.waitMetric(tries, "sluice_loop_guard_total")
 	s.waitRecords(tries, guarded)
 	// Each connection is dialled twice, also where another loop accepts what this
-	// one dials, and leaves a line for each turn.
-	if dials := s.metrics().sum("envoy_cluster_upstream_cx_total"); dials != 2*tries {
+	// one dials, and leaves a line for each turn. It has a turn more where the loop that
+	// dials stands still for 100 ms: the other one waits no longer.
+	dials := s.metrics().sum("envoy_cluster_upstream_cx_total")
+	if dials < 2*tries || dials > 2*tries+tries/2 {
 		t.Errorf("%d connections made sluice dial %v times", tries, dials)
 	}
-	s.waitRecords(3*tries, func(record) bool { return true })
+	s.waitRecords(int(dials)+tries, func(record) bool { return true })
 	// What comes in is dialled from 127.0.0.6, which is never captured.
 	converse(s, w.client, podIP+":7000")
 }

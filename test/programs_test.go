@@ -139,6 +139,13 @@ func callProgram(s *sidecar, c *call, p program, source string) {
 		return nil
 	})
 	s.waitMetric(0, "envoy_server_total_connections")
+	s.w.eventually(func() error { // a program may make several
+		ended := int(s.metrics().sum("envoy_listener_downstream_cx_destroy"))
+		if lines := len(s.records()); lines != ended {
+			return fmt.Errorf("%d access log lines about %d connections", lines, ended)
+		}
+		return nil
+	})
 	for _, r := range s.records()[before:] {
 		if r.Local != c.address() || r.UpstreamHost != c.address() || host(r.UpstreamLocal) != source {
 			s.w.Errorf("%s goes to %s, at %s, from %s", r.Local, r.UpstreamHost, c.address(), r.UpstreamLocal)

@@ -75,7 +75,7 @@ func TestReloadsUnderLoad(t *testing.T) {
 	if after.heap > before.heap*most && !raceEnabled {
 		t.Errorf("the heap has grown from %.0f to %.0f bytes, want at most %v times as much", before.heap, after.heap, most)
 	}
-	if after.open.sockets != before.open.sockets || after.open.others != before.open.others || after.goroutines > before.goroutines+few {
+	if after.open.sockets > before.open.sockets || after.open.others > before.open.others || after.goroutines > before.goroutines+few {
 		t.Errorf("%v goroutines and descriptors\n%s\nhave become %v and\n%s", before.goroutines, strings.Join(before.open.list, "\n"),
 			after.goroutines, strings.Join(after.open.list, "\n"))
 	}
@@ -104,7 +104,8 @@ type holdings struct {
 	heap, goroutines float64
 }
 
-// settled is what sluice holds without connections of its clients.
+// settled is what sluice holds without connections of its clients, after a reload
+// that took the listener at port 8083 away.
 func (s *sidecar) settled(l *load) (h holdings) {
 	s.w.Helper()
 	l.without(func() {
@@ -113,9 +114,16 @@ func (s *sidecar) settled(l *load) (h holdings) {
 			if n := len(s.sockets()); n > 0 {
 				return fmt.Errorf("%d connections are left", n)
 			}
-			h.open = s.descriptors()
+			if out := s.host.Run("ss", "-Hltn", "sport", "=", ":8083"); out != "" {
+				return fmt.Errorf("the listener that was removed is still there: %s", out)
+			}
 			return nil
 		})
+		for range 10 { // a health check, or netlink, has one more for a moment
+			if d := s.descriptors(); h.open.list == nil || len(d.list) < len(h.open.list) {
+				h.open = d
+			}
+		}
 		h.heap = flatHeap(s)
 		h.goroutines = leastGoroutines(s)
 	})
