@@ -16,7 +16,13 @@ func (h Host) Apply(ctx context.Context, sets []RuleSet) error {
 	if err != nil {
 		return fmt.Errorf("reading the rules that stand: %w", err)
 	}
-	return h.execute(ctx, plan(found, sets))
+	if err := h.execute(ctx, plan(found, sets)); err != nil {
+		return err
+	}
+	if slices.ContainsFunc(sets, func(s RuleSet) bool { return s.Addr != nil && found.routes[s.Family].addr == addrAbsent }) {
+		h.awaitAddr(ctx)
+	}
+	return nil
 }
 
 // Clean removes all that Apply made, in whichever mode, and nothing else.

@@ -58,8 +58,13 @@ func hostWith(t *testing.T, variant string) Host {
 func settle(t *testing.T, pod *testnet.Host) {
 	t.Helper()
 	testnet.Eventually(t, time.Minute, func() error {
-		if list := pod.Run("ip", "addr", "show", "dev", "lo"); strings.Contains(list, "tentative") {
+		list := pod.Run("ip", "addr", "show", "dev", "lo")
+		if strings.Contains(list, "tentative") {
 			return errors.New("an address of lo is still tentative: " + list)
+		}
+		routes := pod.Run("ip", "-6", "route", "show", "table", "local")
+		if strings.Contains(list, passthroughIPv6) && !strings.Contains(routes, "local ::6 dev lo") {
+			return errors.New("::6 has no route yet: " + routes)
 		}
 		return nil
 	})

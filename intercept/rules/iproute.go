@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // ownerProtocol marks policy rules and routes as ours (the protocol field of
@@ -172,6 +173,30 @@ func tableArgs(table uint32) []string {
 // it the address is tentative, also on lo, until a kernel thread has been there.
 func addrArgs() []string {
 	return []string{"addr", "add", passthroughIPv6, "dev", "lo", "metric", strconv.Itoa(ownerMetric), "nodad", "preferred_lft", "0"}
+}
+
+// addrTime bounds a wait for a kernel thread.
+const addrTime = 2 * time.Second
+
+// awaitAddr waits until what is sent to the address that was added finds it. The
+// kernel makes the route of an IPv6 address, also of one with nodad, in a thread of
+// its own (addrconf_dad_work), and until then answers go to the default route. The rules
+// stand already: where lo is down, and the route comes when it is up, no more than time
+// is lost.
+func (h Host) awaitAddr(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, addrTime)
+	defer cancel()
+	for {
+		routes, err := h.run(ctx, ipCommand(IPv6, []string{"route", "show", "table", "local", passthroughIPv6}))
+		if err != nil || strings.TrimSpace(routes) != "" {
+			return
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(5 * time.Millisecond):
+		}
+	}
 }
 
 func number(n uint32) string { return strconv.FormatUint(uint64(n), 10) }

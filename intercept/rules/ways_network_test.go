@@ -143,8 +143,8 @@ func TestWays(t *testing.T) {
 }
 
 // TestPassthroughSource: what the proxy sends from 127.0.0.6 or ::6 reaches
-// the application, in both modes. ::6 is there because apply has added it, and is
-// never tentative.
+// the application, in both modes. ::6 is there because apply has added it, is
+// never tentative, and has a route when apply has ended.
 func TestPassthroughSource(t *testing.T) {
 	for _, mode := range []Mode{Redirect, TProxy} {
 		t.Run(string(mode), func(t *testing.T) {
@@ -153,6 +153,9 @@ func TestPassthroughSource(t *testing.T) {
 			o.Mode = mode
 			f.capture(o)
 			f.apply(o)
+			if routes := f.pod.Run("ip", "-6", "route", "show", "table", "local", passthroughIPv6); !strings.Contains(routes, "local ::6 dev lo") {
+				t.Errorf("::6 has no route: %q", routes)
+			}
 			if added := f.pod.Run("ip", "-6", "addr", "show", "dev", "lo", "to", passthroughIPv6); !strings.Contains(added, " nodad ") {
 				t.Errorf("::6 is looked at for duplicates:\n%s", added)
 			}
