@@ -6,6 +6,7 @@ import (
 	"net"
 	"os"
 	"runtime"
+	"syscall"
 
 	"golang.org/x/sys/unix"
 )
@@ -47,7 +48,8 @@ func (h *holder) within(fn func()) (err error) {
 }
 
 // Listen returns a listener on the host, closed when the test ends. The
-// address must be a literal one. Accepted connections are the caller's.
+// address must be a literal one. Accepted connections are the caller's. After its
+// Close the kernel refuses connections at once.
 func (h *Host) Listen(network, address string) net.Listener {
 	h.tb.Helper()
 	var listener net.Listener
@@ -56,9 +58,25 @@ func (h *Host) Listen(network, address string) net.Listener {
 	if err != nil {
 		h.tb.Fatalf("host %s: %v", h, err)
 	}
+	listener = quitter{listener}
 	// A second Close, after the test's own, is an error of no interest.
 	h.tb.Cleanup(func() { _ = listener.Close() })
 	return listener
+}
+
+// quitter is a listener that listens no more after Close. By close(2) alone it goes on
+// as long as anybody has the descriptor, and a child that another goroutine
+// is just starting has all of them until it executes its program.
+type quitter struct{ net.Listener }
+
+func (q quitter) Close() error {
+	if conn, ok := q.Listener.(syscall.Conn); ok {
+		if raw, err := conn.SyscallConn(); err == nil {
+			// Whoever has closed it before gets the error of Close below.
+			_ = raw.Control(func(fd uintptr) { _ = unix.Shutdown(int(fd), unix.SHUT_RD) })
+		}
+	}
+	return q.Listener.Close()
 }
 
 // Dial connects from the host to a literal address. The connection is the
