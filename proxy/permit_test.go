@@ -45,7 +45,7 @@ type end struct {
 func endOf(r accesslog.Record) end { return end{r.CloseReason, r.Flags, r.TerminationDetails} }
 
 func TestRBAC(t *testing.T) {
-	const one, two, three = "127.0.0.2", "127.0.0.3", "127.0.0.4"
+	const one, two, three = "127.0.0.12", "127.0.0.13", "127.0.0.14" // TestRace listens on those before
 	denied := func(policy string) end {
 		return end{accesslog.RBACDenied, 0, "rbac_access_denied_matched_policy[" + policy + "]"}
 	}
@@ -200,7 +200,7 @@ func TestResetDenied(t *testing.T) {
 	}
 	other := *w.chains.fallback
 	other.Name = "other"
-	good, bad, elsewhere := w.connectFrom("127.0.0.2", w.chains), w.connectFrom("127.0.0.3", w.chains), w.connectFrom("127.0.0.3", &Chains{fallback: &other})
+	good, bad, elsewhere := w.connectFrom("127.0.0.12", w.chains), w.connectFrom("127.0.0.13", w.chains), w.connectFrom("127.0.0.13", &Chains{fallback: &other})
 	for _, client := range []net.Conn{good, bad, elsewhere} {
 		w.echoes(client, "before")
 	}
@@ -208,13 +208,13 @@ func TestResetDenied(t *testing.T) {
 		w.loop.Do(func() { n = w.worker.ResetDenied(laterChains(chain, rbac)) })
 		return n
 	}
-	if n := reset("to-app", nil) + reset("other", compile(from(config.RBACLog, "127.0.0.3"))) + reset("gone", compile(from(config.RBACDeny, "127.0.0.3"))); n != 0 {
+	if n := reset("to-app", nil) + reset("other", compile(from(config.RBACLog, "127.0.0.13"))) + reset("gone", compile(from(config.RBACDeny, "127.0.0.13"))); n != 0 {
 		t.Errorf("%d reset by rules that let everybody", n)
 	}
-	if n := reset("to-app", compile(from(config.RBACDeny, "127.0.0.3"))); n != 1 {
+	if n := reset("to-app", compile(from(config.RBACDeny, "127.0.0.13"))); n != 1 {
 		t.Errorf("%d reset, want 1", n)
 	}
-	want := end{accesslog.RBACDenied, 0, "rbac_access_denied_matched_policy[deny_127.0.0.3]"}
+	want := end{accesslog.RBACDenied, 0, "rbac_access_denied_matched_policy[deny_127.0.0.13]"}
 	r := w.refused(bad)
 	if got := endOf(r); got != want || r.ClosedBy != accesslog.ByProxy || r.BytesReceived != 6 {
 		t.Errorf("ended with %+v after %d bytes, by %s", got, r.BytesReceived, r.ClosedBy)

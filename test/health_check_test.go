@@ -182,7 +182,7 @@ func serveBadly(w *world) {
 	serve(w, at(endlessPort), flood(begin+"Content-Length: 1000000000000\r\n\r\n", fmt.Sprintf("%01000d", 1)))
 	serve(w, at(headersPort), flood(begin, line))
 	serve(w, at(slowPort), func(conn *net.TCPConn) {
-		tick := time.NewTicker(50 * time.Millisecond)
+		tick := time.NewTicker(250 * time.Millisecond) // no stall makes the whole answer come within a timeout
 		defer tick.Stop()
 		for _, b := range []byte(begin + "Content-Length: 0\r\n\r\n") {
 			<-tick.C

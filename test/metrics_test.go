@@ -161,7 +161,15 @@ func (s *sidecar) ready() (bool, error) {
 // admin asks the admin port.
 func (s *sidecar) admin(path string) string {
 	s.w.Helper()
-	status, body, err := s.get(s.host, "http://127.0.0.1:15000"+path)
+	var status int
+	var body string
+	var err error
+	s.w.eventually(func() error {
+		if status, body, err = s.get(s.host, "http://127.0.0.1:15000"+path); errors.Is(err, syscall.EADDRNOTAVAIL) {
+			return err // as in metrics
+		}
+		return nil
+	})
 	if err != nil || status != http.StatusOK {
 		s.w.Fatalf("GET %s: status %d, %v", path, status, err)
 	}

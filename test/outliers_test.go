@@ -314,8 +314,8 @@ func TestHostFaultsEjectNobody(t *testing.T) {
 }
 
 // holdUntil opens connections and keeps them until some have failed by an error
-// of this host. Each takes two descriptors: where none of them fails so, one on the
-// admin port comes or goes, so that there is an odd one or an even one.
+// of this host. Each takes two descriptors: where none of them fails for want of one,
+// a connection to the admin port comes or goes, so that there is an odd one or an even one.
 func holdUntil(s *sidecar, errno string) (held []*net.TCPConn) {
 	s.w.Helper()
 	const wanted = 3
@@ -335,7 +335,9 @@ func holdUntil(s *sidecar, errno string) (held []*net.TCPConn) {
 		if err != nil && len(held) > 2 && failed == before {
 			reset(held[0])
 			held = held[1:]
-			odd = toggle(s, odd)
+			if errno == "EMFILE" {
+				odd = toggle(s, odd)
+			}
 		}
 		before = failed
 		return fmt.Errorf("%d connections failed with %s", failed, errno)

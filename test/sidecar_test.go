@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -41,6 +42,9 @@ type launch struct {
 func startSidecar(w *world, text string, l launch) *sidecar {
 	w.Helper()
 	s := newSidecar(w, text, l)
+	if slices.ContainsFunc(l.env, func(v string) bool { return strings.HasPrefix(v, "SLUICE_TAKEOVER=") }) {
+		s.settleForNext() // the socket for it counts as one of an idle sluice
+	}
 	s.settle()
 	return s
 }
@@ -49,6 +53,7 @@ func startSidecar(w *world, text string, l launch) *sidecar {
 func (s *sidecar) settle() {
 	s.w.Helper()
 	s.waitReady()
+	s.process.WaitLog(`"msg":"ready"`) // the log comes behind: with this line, whatever was said before
 	s.w.eventually(func() error {
 		s.idle = holding{descriptors: s.descriptors(), tracked: len(tracked(s.host))}
 		n := len(s.sockets())

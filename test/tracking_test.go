@@ -95,9 +95,11 @@ func TestDropInvalid(t *testing.T) {
 			w.applyRules(redirect, tc.flags...)
 			v := newWay(w, "", w.client, w.pod, podIP+":7000")
 			startSidecar(w, sidecarText(settings{mode: redirect}), asSidecar(redirect))
-			w.pod.Sysctl("net.netfilter.nf_conntrack_tcp_timeout_established", "1")
 			w.pod.Sysctl("net.netfilter.nf_conntrack_tcp_loose", "0")
 			client, server := v.open(w)
+			w.pod.Sysctl("net.netfilter.nf_conntrack_tcp_timeout_established", "1") // from the next packet on
+			write(t, client, []byte("x"))
+			readFull(t, server, 1)
 			w.waitForgotten(client)
 			write(t, client, []byte("invalid"))
 			if tc.resets {

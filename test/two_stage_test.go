@@ -169,5 +169,6 @@ func TestTwoStagesInChecks(t *testing.T) {
 	if n := now.sum("envoy_cluster_health_check_network_failure", ofCluster("staged-9080")); n != 0 {
 		t.Errorf("%v of them failed by the network", n)
 	}
+	caller.process.WaitLog(`"event":"eject_unhealthy"`)
 	wantText(t, caller.process.Log(), `"event":"eject_unhealthy"`, `"endpoint":"10.4.0.9:9080"`, "503")
 }

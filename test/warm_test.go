@@ -94,7 +94,7 @@ func TestWarmByHealthChecks(t *testing.T) {
 	w := newWorld(t)
 	dropPort(w.remote, silentPort)
 	serveGreeting(w, w.remote, "0.0.0.0:7000")
-	const check = "health_checks: [{type: tcp, interval: 100ms, timeout: 4s, no_traffic_interval: 100ms}]"
+	const check = "health_checks: [{type: tcp, interval: 100ms, timeout: 3s, no_traffic_interval: 100ms}]"
 	s := newSidecar(w, gatewayText(quickDrain, gateway{name: "checked", port: 20000, cluster: check,
 		endpoints: []string{fmt.Sprintf("%s:%d", remoteIP, silentPort), remoteIP2 + ":7000"}}), launch{uid: sidecarID, checks: 2})
 	s.waitState("INITIALIZING")

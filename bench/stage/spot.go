@@ -31,6 +31,9 @@ func (s spot) command(name string, args ...string) *exec.Cmd {
 func (s spot) dial(cast *cast, addr netip.AddrPort, timeout time.Duration) (net.Conn, error) {
 	dialer := &net.Dialer{Timeout: timeout}
 	if s.host == nil {
+		// Not the address that a proxy here dials from: the kernel may give both the same
+		// port, and then nobody can tell one from the other.
+		dialer.LocalAddr = &net.TCPAddr{IP: net.IPv4(127, 0, 0, 2)}
 		return dialer.Dial("tcp", addr.String())
 	}
 	var conn net.Conn

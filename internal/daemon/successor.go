@@ -96,8 +96,8 @@ func (d *Daemon) upgrade() {
 }
 
 func (d *Daemon) upgradeFailed(err error) {
-	d.upgrades.failed.Add(1)
 	d.log.Error("upgrade: this process goes on", zap.Error(err))
+	d.upgrades.failed.Add(1)
 }
 
 func (d *Daemon) startAndHandOver() error {
