@@ -74,7 +74,7 @@ func boundTo(source string) func(*config.Cluster) {
 // accept is the peer address of the next connection.
 func accept(t testing.TB, l net.Listener) netip.Addr {
 	t.Helper()
-	if err := l.(*net.TCPListener).SetDeadline(time.Now().Add(patience)); err != nil {
+	if err := l.(interface{ SetDeadline(time.Time) error }).SetDeadline(time.Now().Add(patience)); err != nil {
 		t.Fatal(err)
 	}
 	conn, err := l.Accept()

@@ -85,7 +85,8 @@ func (s *sidecar) explain() {
 
 // captureState is everything of the pod that capture rules change: rules with
 // a chain or jump in them, policy rules and routes. Tables that are there but
-// empty do not count: only loading a table makes it appear.
+// empty do not count: only loading a table makes it appear. Nor do the routes that the
+// kernel makes for each device, in its own time.
 func captureState(pod *testnet.Host) string {
 	var state strings.Builder
 	for _, tool := range []string{"iptables-save", "ip6tables-save"} {
@@ -97,7 +98,11 @@ func captureState(pod *testnet.Host) string {
 	}
 	for _, family := range []string{"-4", "-6"} {
 		state.WriteString(pod.Run("ip", family, "rule"))
-		state.WriteString(pod.Run("ip", family, "route", "show", "table", "all"))
+		for line := range strings.Lines(pod.Run("ip", family, "route", "show", "table", "all")) {
+			if !strings.Contains(line, "fe80:") && !strings.Contains(line, "ff00::/8") {
+				state.WriteString(line)
+			}
+		}
 	}
 	return state.String()
 }

@@ -3,6 +3,7 @@ package test
 import (
 	"fmt"
 	"net/http"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -48,7 +49,8 @@ func clientCases() []clientCase {
 	resolve := func(port int) string { return fmt.Sprintf("a.example:%d:%s", port, podIP) }
 	secure := []string{"--resolve", resolve(tlsPort), fmt.Sprintf("https://a.example:%d/download", tlsPort)}
 	plain := fmt.Sprintf("http://%s:%d/", podIP, httpPort)
-	proxied := []string{"--haproxy-protocol", "--resolve", resolve(proxiedPort), fmt.Sprintf("https://a.example:%d/download", proxiedPort)}
+	// From a port of its own: the header has it, and REDIRECT must not change it.
+	proxied := []string{"--haproxy-protocol", "--local-port", strconv.Itoa(firstPort), "--resolve", resolve(proxiedPort), fmt.Sprintf("https://a.example:%d/download", proxiedPort)}
 	return []clientCase{
 		openssl("name and ALPN", tlsPort, chosen{"named-h2", "a.example", "tls", "h2"}, "-servername", "a.example", "-alpn", "h2"),
 		openssl("an ALPN that no chain names comes first", tlsPort, chosen{"named-h2", "a.example", "tls", "spdy/3"}, "-servername", "a.example", "-alpn", "spdy/3,h2"),

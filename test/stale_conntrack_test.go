@@ -1,9 +1,15 @@
 package test
 
 import (
+	"errors"
 	"fmt"
+	"net/netip"
 	"slices"
+	"strings"
+	"syscall"
 	"testing"
+
+	"github.com/sluiceproxy/sluice/internal/testnet"
 )
 
 // TestStaleConntrack has a client's connection end by a reset from sluice, and sluice
@@ -28,6 +34,9 @@ func TestStaleConntrack(t *testing.T) {
 			wantReset(t, first)
 			first.Close()
 			s.ended(first)
+			w.eventually(func() error { // a child that another test is just starting may still have the port
+				return bindable(w.pod, source, port)
+			})
 
 			w.pod.Sysctl("net.ipv4.ip_local_port_range", fmt.Sprintf("%d %d", port, port+1))
 			second := dialFrom(w, w.pod, source+":20000", address)
@@ -50,4 +59,21 @@ func TestStaleConntrack(t *testing.T) {
 			s.waitMetric(0, "sluice_loop_guard_total")
 		})
 	}
+}
+
+// bindable says why nobody can bind to an IPv4 or IPv6 address and port.
+func bindable(h *testnet.Host, ip string, port int) (err error) {
+	family, address := syscall.AF_INET, syscall.Sockaddr(nil)
+	if ip := netip.MustParseAddr(strings.Trim(ip, "[]")); ip.Is4() {
+		address = &syscall.SockaddrInet4{Addr: ip.As4(), Port: port}
+	} else {
+		family, address = syscall.AF_INET6, &syscall.SockaddrInet6{Addr: ip.As16(), Port: port}
+	}
+	h.Do(func() {
+		var fd int
+		if fd, err = syscall.Socket(family, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC, 0); err == nil {
+			err = errors.Join(syscall.Bind(fd, address), syscall.Close(fd))
+		}
+	})
+	return err
 }

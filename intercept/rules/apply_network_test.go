@@ -53,18 +53,25 @@ func hostWith(t *testing.T, variant string) Host {
 	return NewHost(SearchPath(dir))
 }
 
-// settle waits until the kernel has nothing more to do for the addresses of lo:
-// one that was just added is tentative for a moment, and has no route yet.
+// settle waits until the kernel has nothing more to do for IPv6: it gives each device
+// an address, makes routes and ends being tentative in threads of its own.
 func settle(t *testing.T, pod *testnet.Host) {
 	t.Helper()
 	testnet.Eventually(t, time.Minute, func() error {
-		list := pod.Run("ip", "addr", "show", "dev", "lo")
-		if strings.Contains(list, "tentative") {
-			return errors.New("an address of lo is still tentative: " + list)
-		}
+		addresses := pod.Run("ip", "-6", "-o", "addr", "show")
 		routes := pod.Run("ip", "-6", "route", "show", "table", "local")
-		if strings.Contains(list, passthroughIPv6) && !strings.Contains(routes, "local ::6 dev lo") {
-			return errors.New("::6 has no route yet: " + routes)
+		for line := range strings.Lines(addresses) { // 2: eth0    inet6 fd00:4::5/64 scope global nodad
+			fields := strings.Fields(line)
+			address, _, _ := strings.Cut(fields[3], "/")
+			if strings.Contains(line, "tentative") || !strings.Contains(routes, "local "+address+" dev "+fields[1]+" ") {
+				return fmt.Errorf("%s is tentative or has no route yet; all routes:\n%s", line, routes)
+			}
+		}
+		for line := range strings.Lines(pod.Run("ip", "-o", "link", "show", "type", "veth")) { // 2: eth0@if2: <…
+			device, _, _ := strings.Cut(strings.Fields(line)[1], "@")
+			if !regexp.MustCompile(`\b` + device + ` +inet6 fe80:`).MatchString(addresses) {
+				return fmt.Errorf("%s has no address of its own yet:\n%s", device, addresses)
+			}
 		}
 		return nil
 	})

@@ -3,6 +3,7 @@ package handover
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/netip"
@@ -230,12 +231,12 @@ func TestListenPath(t *testing.T) {
 	if _, err := os.Stat(path); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("the socket is left: %v", err)
 	}
-	abstract, err := Listen("@sluice-test-listen")
+	abstract, err := Listen(own("listen"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer abstract.Close()
-	for _, wrong := range []string{"", "/nowhere/socket", "@sluice-test-listen"} {
+	for _, wrong := range []string{"", "/nowhere/socket", own("listen")} {
 		if s, err := Listen(wrong); err == nil {
 			s.Close()
 			t.Errorf("Listen(%q) gives no error", wrong)
@@ -272,7 +273,8 @@ func TestAllowedUsers(t *testing.T) {
 
 // TestOtherUser connects as somebody else, to a socket that everybody may open.
 func TestOtherUser(t *testing.T) {
-	const name, nobody = "@sluice-test-user", 65534
+	const nobody = 65534
+	name := own("user")
 	server, err := Listen(name)
 	if err != nil {
 		t.Fatal(err)
@@ -336,3 +338,6 @@ func BenchmarkBatch(b *testing.B) {
 		}
 	}
 }
+
+// own is an abstract socket's name of this process alone: all of the machine share them.
+func own(name string) string { return fmt.Sprintf("@sluice-test-%s-%d", name, os.Getpid()) }

@@ -6,7 +6,6 @@ import (
 	"net"
 	"os"
 	"runtime"
-	"syscall"
 
 	"golang.org/x/sys/unix"
 )
@@ -58,7 +57,9 @@ func (h *Host) Listen(network, address string) net.Listener {
 	if err != nil {
 		h.tb.Fatalf("host %s: %v", h, err)
 	}
-	listener = quitter{listener}
+	if tcp, ok := listener.(*net.TCPListener); ok {
+		listener = quitter{tcp}
+	}
 	// A second Close, after the test's own, is an error of no interest.
 	h.tb.Cleanup(func() { _ = listener.Close() })
 	return listener
@@ -67,16 +68,14 @@ func (h *Host) Listen(network, address string) net.Listener {
 // quitter is a listener that listens no more after Close. By close(2) alone it goes on
 // as long as anybody has the descriptor, and a child that another goroutine
 // is just starting has all of them until it executes its program.
-type quitter struct{ net.Listener }
+type quitter struct{ *net.TCPListener }
 
 func (q quitter) Close() error {
-	if conn, ok := q.Listener.(syscall.Conn); ok {
-		if raw, err := conn.SyscallConn(); err == nil {
-			// Whoever has closed it before gets the error of Close below.
-			_ = raw.Control(func(fd uintptr) { _ = unix.Shutdown(int(fd), unix.SHUT_RD) })
-		}
+	if raw, err := q.SyscallConn(); err == nil {
+		// Whoever has closed it before gets the error of Close below.
+		_ = raw.Control(func(fd uintptr) { _ = unix.Shutdown(int(fd), unix.SHUT_RD) })
 	}
-	return q.Listener.Close()
+	return q.TCPListener.Close()
 }
 
 // Dial connects from the host to a literal address. The connection is the

@@ -28,7 +28,7 @@ func ClosedPort(tb TB) netip.AddrPort {
 		if err != nil {
 			tb.Fatalf("find a port where nobody listens: %v", err)
 		}
-		quitter{l}.Close()
+		quitter{l.(*net.TCPListener)}.Close()
 		address := l.Addr().(*net.TCPAddr).AddrPort()
 		if _, again := given.LoadOrStore(address, true); !again {
 			return address
