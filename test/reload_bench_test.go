@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -21,7 +22,9 @@ const (
 // BenchmarkReload is what reloads of 10,000 filter chains and 5,000 clusters take,
 // and what live traffic feels of them: the same load without reloads, then with
 // one each second in which a few chains and clusters differ, then with one each
-// second in which all differ, by turns on one sluice.
+// second in which all differ, by turns on one sluice. What anything that computes
+// does to the load on this machine is told by a stranger: a process that has
+// nothing to do with sluice and computes for 0.4 s of each second.
 //
 //	go test ./test -run '^$' -bench Reload -benchtime 7x -timeout 30m
 func BenchmarkReload(b *testing.B) {
@@ -33,8 +36,9 @@ func BenchmarkReload(b *testing.B) {
 			load := func() felt { return m.load(b, bench, "6s", "--kind", kind, "--rate", rate) }
 			ways := []func() felt{load,
 				func() felt { return m.during(b, &m.few, load) },
-				func() felt { return m.during(b, &m.all, load) }}
-			var rounds [3][]felt
+				func() felt { return m.during(b, &m.all, load) },
+				func() felt { return besideStranger(b, load) }}
+			var rounds [4][]felt
 			for i := 0; b.Loop(); i++ {
 				for k := range ways {
 					which := (i + k) % len(ways)
@@ -42,7 +46,7 @@ func BenchmarkReload(b *testing.B) {
 				}
 			}
 			b.ReportMetric(0, "ns/op")
-			for which, name := range []string{"still", "few", "all"} {
+			for which, name := range []string{"still", "few", "all", "stranger"} {
 				reportFelt(b, name, rounds[which], rounds[0])
 			}
 		})
@@ -58,7 +62,9 @@ func reportFelt(b *testing.B, name string, list, still []felt) {
 	if name == "still" {
 		return
 	}
-	b.ReportMetric(middle(list, func(f felt) float64 { return f.reload * 1e3 }), name+"-ms/reload")
+	if name != "stranger" {
+		b.ReportMetric(middle(list, func(f felt) float64 { return f.reload * 1e3 }), name+"-ms/reload")
+	}
 	ratios := make([]felt, len(list))
 	for i := range ratios {
 		ratios[i].cpu = list[i].Latency.P999 / still[i].Latency.P999
@@ -111,6 +117,23 @@ func (m *largeMesh) during(b *testing.B, form *int, load func() felt) felt {
 	close(stop)
 	changes.Wait()
 	f.reload = middle(took, func(f felt) float64 { return f.reload })
+	return f
+}
+
+// besideStranger lets a process of its own compute for 0.4 s of each second while a
+// load runs.
+func besideStranger(b *testing.B, load func() felt) felt {
+	const script = "while :; do timeout --foreground 0.4 sh -c 'while :; do :; done'; sleep 0.6; done"
+	stranger := exec.Command("sh", "-c", script)
+	stranger.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	if err := stranger.Start(); err != nil {
+		b.Fatal(err)
+	}
+	f := load()
+	if err := syscall.Kill(-stranger.Process.Pid, syscall.SIGKILL); err != nil {
+		b.Error(err)
+	}
+	_ = stranger.Wait() // it was killed
 	return f
 }
 
