@@ -198,11 +198,11 @@ func (m *mesh) waitAppHealth(ip string, port, want int) (body string) {
 }
 
 // onlyGood says whether plain checks have passed, more often than before, and no more
-// than so many have failed.
-func (m *mesh) onlyGood(cluster string, before scrape, most float64) error {
+// than so many have failed since the outage began.
+func (m *mesh) onlyGood(cluster string, began, before scrape, most float64) error {
 	now := m.caller.metrics()
 	failed, passed := "envoy_cluster_health_check_failure", "envoy_cluster_health_check_success"
-	if n := now.sum(failed, ofCluster(cluster)) - before.sum(failed, ofCluster(cluster)); n > most {
+	if n := now.sum(failed, ofCluster(cluster)) - began.sum(failed, ofCluster(cluster)); n > most {
 		return fmt.Errorf("%v plain checks have failed", n)
 	}
 	const rounds, endpoints = 5, 2

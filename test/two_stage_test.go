@@ -76,6 +76,7 @@ func (m *mesh) suffer(o outage, app *testnet.Process) *testnet.Process {
 		m.Errorf("before, connections are served by %v", by)
 	}
 
+	began := m.caller.metrics()
 	o.begin(app)
 	if body := m.waitAppHealth(firstIP, port, http.StatusServiceUnavailable); !strings.Contains(body, o.reason) {
 		m.Errorf("the sidecar says %q, want %q in it", body, o.reason)
@@ -89,7 +90,7 @@ func (m *mesh) suffer(o outage, app *testnet.Process) *testnet.Process {
 		most = 2 // a caller that stalls may learn of the reset after its own connect
 	}
 	before := m.caller.metrics()
-	m.eventually(func() error { return m.onlyGood(plain, before, most) })
+	m.eventually(func() error { return m.onlyGood(plain, began, before, most) })
 	m.waitHealthy(2, plain)
 	if o.refuses {
 		m.plainFails(port)
